@@ -1,0 +1,1 @@
+"""Runs training jobs on GPUs round after round: propose, run, measure, decide."""

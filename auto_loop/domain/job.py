@@ -1,0 +1,140 @@
+"""Jobs and attempts: what is to be trained, and each process that was started for it."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NewType
+
+from auto_loop.domain.config import Config
+
+JobId = NewType("JobId", int)
+AttemptId = NewType("AttemptId", int)
+
+
+class JobState(StrEnum):
+    """Where a job stands; how it ended is its `Outcome`."""
+
+    QUEUED = "queued"
+    STARTING = "starting"
+    RUNNING = "running"
+    DONE = "done"
+
+
+class Outcome(StrEnum):
+    """How an attempt ended, and, by its last attempt, a job."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    STOPPED = "stopped"
+    CANCELLED = "cancelled"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Why a config exists: its parent, the edits that made it (normal form), and the reason given."""
+
+    parent: JobId | None = None
+    parent_cfg: str = ""
+    proposer: str = ""
+    rule: str = ""
+    reason: str = ""
+    changes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handle:
+    """What identifies a running attempt for its launcher, across a restart of the supervisor.
+
+    Local: pid, its start time (clock ticks after boot, field 22 of /proc/PID/stat) and the boot id.
+    """
+
+    launcher: str
+    pid: int = 0
+    start_time: int = 0
+    boot_id: str = ""
+    reference: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exit:
+    """How the process of an attempt ended.
+
+    `returncode` follows `subprocess` (negative: a signal); None when nobody could see it. `inner` is the
+    cause from inside the trainer's process ("OutOfMemoryError: ..."), which counts before the launcher's own.
+    """
+
+    returncode: int | None
+    ended_at: float
+    inner: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One process for a job, from the intent to start it to its end. Times are unix seconds."""
+
+    id: AttemptId
+    job: JobId
+    number: int
+    slot: int
+    gpus: tuple[str, ...]
+    token: str
+    command: tuple[str, ...]
+    output_dir: str
+    log_file: str
+    claim_file: str
+    exit_file: str
+    created_at: float
+    started_at: float | None = None
+    ended_at: float | None = None
+    handle: Handle | None = None
+    outcome: Outcome | None = None
+    returncode: int | None = None
+    cause: str = ""
+    log_tail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One config to train, in a loop and round of a study.
+
+    `output_dir` is where its first attempt writes. `outcome` is set exactly when `state` is DONE.
+    """
+
+    id: JobId
+    study: str
+    loop: int
+    round: int
+    position: int
+    name: str
+    cfg_file: str
+    config: Config
+    output_dir: str
+    origin: Origin = field(default_factory=Origin)
+    state: JobState = JobState.QUEUED
+    outcome: Outcome | None = None
+    attempts: tuple[Attempt, ...] = ()
+
+    def __post_init__(self) -> None:
+        if (self.state is JobState.DONE) != (self.outcome is not None):
+            raise ValueError(f"job {self.id}: state {self.state} with outcome {self.outcome}")
+
+    @property
+    def last_attempt(self) -> Attempt | None:
+        """The newest attempt, or None while none was started."""
+        return self.attempts[-1] if self.attempts else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewJob:
+    """A job before the ledger has given it a number."""
+
+    study: str
+    loop: int
+    round: int
+    name: str
+    cfg_file: str
+    config: Config
+    output_dir: str
+    origin: Origin = field(default_factory=Origin)

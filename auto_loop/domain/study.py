@@ -1,0 +1,31 @@
+"""Studies, loops and rounds as the ledger knows them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from auto_loop.domain.config import Json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Study:
+    """A named goal with its jobs and decisions. `pack` and `profile` are names or files as they were given."""
+
+    name: str
+    pack: str
+    profile: str
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loop:
+    """One call of autorun in a study. `number` = UTC seconds at its start; `flags` are the stored options.
+
+    `end_reason` is empty while the loop is unfinished.
+    """
+
+    study: str
+    number: int
+    flags: Mapping[str, Json] = field(default_factory=dict)
+    started_at: float = 0.0
+    ended_at: float | None = None
+    end_reason: str = ""

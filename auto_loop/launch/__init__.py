@@ -1,0 +1,1 @@
+"""Turn a job and a slot into a process, and watch it."""

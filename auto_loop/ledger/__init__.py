@@ -1,0 +1,1 @@
+"""The truth: jobs, attempts, decisions and requests in one SQLite file."""

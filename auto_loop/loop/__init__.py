@@ -1,0 +1,1 @@
+"""The loop itself: a pure plan, and the driver that carries it out."""

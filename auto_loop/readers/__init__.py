@@ -1,0 +1,1 @@
+"""Read what a run logged, whoever started it, into series."""

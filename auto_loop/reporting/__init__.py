@@ -1,0 +1,1 @@
+"""Turn a study's history into the round report."""

@@ -1,0 +1,1 @@
+"""Decide by rules what to change: packs, conditions, the engine."""

@@ -1,0 +1,1 @@
+"""Files and folders of a project: where things lie and how configs are read and written."""
