@@ -1,0 +1,50 @@
+"""Masking: text that may be shown, with keys, tokens and passwords replaced by `***`.
+
+Logs, commands and environments end up in reports that people pass on. What looks like a secret by its shape is
+masked, and so is every value that the caller knows to be one. Too much masked costs a glance; too little, a key.
+"""
+
+import re
+from collections.abc import Iterable
+
+MASK = "***"
+
+_SHORTEST_KNOWN = 6  # a known "secret" of fewer characters would blank ordinary words
+
+# Each pattern keeps its group `keep` (if it has one) and masks the rest. None begins with a repetition, so that a
+# line of any length costs its length and not its square.
+_SHAPES = tuple(
+    re.compile(pattern)
+    for pattern in (
+        r"(?P<keep>://)[^\s/@:\"']*:[^\s/@\"']+(?=@)",  # scheme://user:password@host
+        r"(?P<keep>\b(?:Bearer|Basic)\s+)(?!\*\*\*)[A-Za-z0-9._~+/=-]{8,}",
+        r"(?P<keep>(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)[\"']?=[\"']?)[^\s\"',;)}\]]+",
+        r"(?P<keep>(?:API_KEY|ACCESS_KEY|SECRET_KEY|TOKEN|SECRET|PASSWORD)[\"']?:\s*[\"']?)[^\s\"',;)}\]]+",
+        r"(?i:(?P<keep>(?:api[_-]?key|access[_-]?key|secret[_-]?key|auth[_-]?token|access[_-]?token|password|passwd)"
+        r"[\"']?\s*[=:]\s*[\"']?))[^\s\"',;)}\]]+",
+        r"(?<![0-9A-Za-z])[0-9a-fA-F]{40}(?![0-9A-Za-z])",  # a W&B key (a SHA-1 looks the same and is masked too)
+        r"\bwandb_v1_[A-Za-z0-9_-]{20,}",
+        r"\b(?:hf|ghp|gho|ghs|ghu|ghr)_[A-Za-z0-9]{16,}",
+        r"\bgithub_pat_[A-Za-z0-9_]{20,}",
+        r"\bsk-[A-Za-z0-9_-]{16,}",
+        r"\bxox[abprs]-[A-Za-z0-9-]{10,}",
+        r"\bAKIA[0-9A-Z]{16}\b",
+        r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}",  # a JSON web token
+    )
+)
+
+
+def masked(text: str, known: Iterable[str] = ()) -> str:
+    """`text` with every secret replaced by `***`: the `known` values first, then whatever has a secret's shape.
+
+    A known value shorter than six characters is left alone. Masking twice changes nothing more.
+    """
+    for value in sorted({value for value in known if len(value) >= _SHORTEST_KNOWN}, key=len, reverse=True):
+        text = text.replace(value, MASK)
+    for shape in _SHAPES:
+        text = shape.sub(_keep, text)
+    return text
+
+
+def _keep(match: re.Match[str]) -> str:
+    return match.groupdict().get("keep", "") + MASK
