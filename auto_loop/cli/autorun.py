@@ -1,0 +1,44 @@
+"""`autorun`: the main loop."""
+
+from typing import Any
+
+import click
+
+from auto_loop.cli.options import (
+    Words,
+    leave,
+    place_options,
+    placing_options,
+    trainer_options,
+    verb,
+    wandb_options,
+)
+
+
+@verb("autorun")
+@click.option("--cfgs", cls=Words, metavar="FILE...", help="The configs of the first round.")
+@click.option("--steps", type=click.IntRange(min=1), default=2000, help="Optimiser steps of each job.")
+@click.option("--log-freq", type=click.IntRange(min=1), default=50, help="Log every N steps.")
+@click.option("--eval-freq", type=click.IntRange(min=1), default=200, help="Evaluate every N steps.")
+@placing_options
+@click.option("--decide", is_flag=True, help="Let the rules make the next round's configs.")
+@click.option("--rounds", type=click.IntRange(min=1), default=1, help="How many rounds to run.")
+@click.option("--variants-per-run", type=click.IntRange(min=1), default=2, help="Next configs from one job, at most.")
+@click.option("--round-size", type=click.IntRange(min=1), help="Jobs in a next round.  [default: as many as --cfgs]")
+@click.option("--exec", "execute", is_flag=True, help="Really run; without it the plan is printed.")
+@trainer_options
+@wandb_options
+@place_options
+@click.option("--resume", is_flag=True, help="Go on with the study's unfinished loop, with its stored flags.")
+@click.option("--quiet", is_flag=True, help="Print no progress while it runs.")
+@click.option("--extra", cls=Words, greedy=True, metavar="ARG...", help="Arguments for the trainer, as they are.")
+@click.pass_context
+def autorun(ctx: click.Context, /, **options: Any) -> None:
+    """Run configs round after round: launch each on a GPU slot, read what it logged, let rules decide what to change,
+    write the next configs, and start the next round. Without --exec the whole plan is printed and nothing is run.
+    """
+    from auto_loop.assembly import run_autorun
+    from auto_loop.cli.calls import autorun_call  # the verb's own parts are loaded only when it runs: --help is quick
+    from auto_loop.cli.progress import console
+
+    leave(run_autorun(autorun_call(ctx, options), console(quiet=options["quiet"])))

@@ -1,0 +1,40 @@
+"""The console command `auto-loop`: one verb, one file, loaded only when it is called."""
+
+from importlib import import_module
+
+import click
+
+VERBS = {
+    "autorun": "Run the loop: launch, measure, decide, and start the next round.",
+    "generate-and-run": "Make one variant of a config, and run it if asked.",
+    "analyze-offline": "Summarise the runs below a folder, whoever started them.",
+    "report": "Write a study's report again from the ledger.",
+}
+
+
+class Verbs(click.Group):
+    """A group that imports a verb's module when the verb is called, so that `--help` stays quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The verbs' names, in the order that the help shows."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """The verb called `name` (`_` and `-` are the same), or None."""
+        name = name.replace("_", "-")
+        if name not in VERBS:
+            return None
+        module = name.replace("-", "_")
+        command: click.Command = getattr(import_module(f"auto_loop.cli.{module}"), module)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of verbs, from the table: no verb's module is imported for it."""
+        with formatter.section("Verbs"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+@click.command(cls=Verbs)
+@click.version_option(package_name="auto_loop")
+def main() -> None:
+    """Runs training jobs on GPUs round after round: propose, run, measure, decide."""

@@ -1,0 +1,118 @@
+"""Options with many words, shared options, and how errors leave the program.
+
+click alone takes one word an option. The contracts want `--cfgs A B C` (every word up to the next option that the
+verb knows) and `--extra --a.b=1 --flag` (every word that is no option of the verb itself, leading `--` included);
+both are solved here once, by rewriting the words before click sees them.
+"""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from auto_loop.domain.errors import AutoLoopError
+
+INTERRUPTED = 130
+Verb = TypeVar("Verb", bound=Callable[..., Any])
+
+
+class Words(click.Option):
+    """An option that takes every word up to the next option the verb knows. `greedy`: unknown `--words` too."""
+
+    def __init__(self, *args: Any, greedy: bool = False, **kwargs: Any) -> None:
+        self.greedy = greedy
+        super().__init__(*args, **{"multiple": True, "metavar": "WORD...", **kwargs})
+
+
+class VerbCommand(click.Command):
+    """A click command whose `Words` options take several words, and whose errors leave as exit codes."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Spread the words of `Words` options out before click parses the line."""
+        return super().parse_args(ctx, list(spread(args, self.get_params(ctx))))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the verb; an error made on purpose becomes its message on stderr and its exit code."""
+        try:
+            return super().invoke(ctx)
+        except AutoLoopError as error:
+            for fault in error.faults:
+                click.echo(f"error: {fault.render()}", err=True)
+            ctx.exit(error.exit_code)
+        except KeyboardInterrupt:
+            ctx.exit(INTERRUPTED)
+
+
+def spread(words: Sequence[str], params: Sequence[click.Parameter]) -> Iterator[str]:
+    """`--cfgs A B` as `--cfgs=A --cfgs=B`; what follows `--` goes to the greedy option, if the verb has one."""
+    options = {name: param for param in params for name in (*param.opts, *param.secondary_opts)}
+    greedy = next((p.opts[0] for p in params if isinstance(p, Words) and p.greedy), None)
+    taking: Words | None = None
+    for position, word in enumerate(words):
+        name = word.split("=", 1)[0]
+        if word == "--" and greedy is not None:
+            yield from (f"{greedy}={rest}" for rest in words[position + 1 :])
+            return
+        if name in options:
+            found = options[name]
+            taking = found if isinstance(found, Words) and "=" not in word else None
+            if taking is None:
+                yield word
+        elif taking is not None and (taking.greedy or not word.startswith("--")):
+            yield f"{taking.opts[0]}={word}"
+        else:
+            taking = None
+            yield word
+
+
+def verb(name: str, **settings: Any) -> Callable[[Callable[..., Any]], VerbCommand]:
+    """A decorator: the function as the command `name`; its docstring is the help text."""
+    return click.command(
+        name, cls=VerbCommand, context_settings={"max_content_width": 110, "show_default": True}, **settings
+    )
+
+
+def several(*decorators: Callable[[Verb], Verb]) -> Callable[[Verb], Verb]:
+    """Decorators joined to one, in reading order."""
+
+    def join(function: Verb) -> Verb:
+        for decorate in reversed(decorators):
+            function = decorate(function)
+        return function
+
+    return join
+
+
+placing_options = several(
+    click.option("--gpus", help="Physical GPU ids or UUIDs, as nvidia-smi shows them.  [default: the first four]"),
+    click.option("--gpus-per-job", type=click.IntRange(min=1), default=1, help="GPUs that one job holds."),
+    click.option("--jobs-per-gpu", type=click.IntRange(min=1), default=1, help="Jobs that share one GPU."),
+    click.option("--concurrency", type=click.IntRange(min=1), help="Use the first N slots only."),
+    click.option("--device", type=click.Choice(["cuda", "cpu", "mps", "auto"]), default="auto", help="Where to train."),
+)
+trainer_options = several(
+    click.option("--profile", metavar="NAME|FILE", help="How the trainer takes its orders."),
+    click.option("--pack", metavar="NAME|FILE", help="The rules that decide.  [default: the profile's]"),
+    click.option("--train-script", metavar="FILE", help="The training script, in place of the profile's."),
+    click.option("--train-module", metavar="NAME", help="The training module (as python -m), likewise."),
+    click.option("--python", "interpreter", metavar="FILE", help="The trainer's own interpreter.  [default: this one]"),
+)
+wandb_options = several(
+    click.option("--wandb-online", is_flag=True, help="Log to W&B online (needs a key, an entity and a project)."),
+    click.option("--wandb-entity", metavar="NAME", help="W&B entity.  [default: WANDB_ENTITY, then the config]"),
+    click.option("--wandb-project", metavar="NAME", help="W&B project.  [default: WANDB_PROJECT, then the config]"),
+)
+place_options = several(
+    click.option("--study", metavar="NAME", help="The study this belongs to.  [default: the pack's name]"),
+    click.option("--ledger", metavar="FILE", help="The ledger.  [default: outputs/ledger.sqlite3]"),
+    click.option("--output-root", default="outputs/train", help="Where the runs' folders are made."),
+    click.option("--summary-out", default="reports/data/autorun_summary.json", help="The report as JSON."),
+    click.option("--markdown-out", metavar="FILE", help="The report.  [default: reports/<study>.md]"),
+)
+
+
+def leave(code: int) -> None:
+    """End the program with `code`, flushing what was printed."""
+    sys.stdout.flush()
+    sys.exit(code)

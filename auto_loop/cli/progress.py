@@ -1,0 +1,142 @@
+"""Progress while the loop works: plain lines, one a happening, and a status line now and then."""
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, TextIO
+
+from auto_loop.domain.event import Event
+
+STATUS_PERIOD_S = 10.0
+
+
+class Console:
+    """An observer that prints. On a terminal the status line is rewritten in place; elsewhere it comes rarely."""
+
+    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+        self._stream = stream
+        self._clock = clock
+        self._rewrites = stream.isatty()
+        self._started = self._shown = clock()
+        self._open = False
+
+    def on_event(self, event: Event) -> None:
+        """Print the line that `event` is worth, if it is."""
+        if event.kind == "progress":
+            self._status(event.detail)
+            return
+        line = _LINES[event.kind](event.detail) if event.kind in _LINES else None
+        if line is not None:
+            self._print(line)
+
+    def _status(self, detail: Mapping[str, Any]) -> None:
+        now = self._clock()
+        if now - self._shown < (1.0 if self._rewrites else STATUS_PERIOD_S):
+            return
+        self._shown = now
+        line = f"{self._elapsed()} {_status_line(detail)}"
+        if self._rewrites:
+            self._stream.write(f"\r\x1b[2K{line[:terminal_width()]}")
+            self._stream.flush()
+            self._open = True
+        else:
+            print(line, file=self._stream, flush=True)
+
+    def _print(self, line: str) -> None:
+        if self._open:
+            self._stream.write("\r\x1b[2K")
+            self._open = False
+        print(f"{self._elapsed()} {line}", file=self._stream, flush=True)
+
+    def _elapsed(self) -> str:
+        seconds = int(self._clock() - self._started)
+        return f"[{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}]"
+
+
+class Silent:
+    """An observer that prints nothing."""
+
+    def on_event(self, event: Event) -> None:
+        """Nothing."""
+
+
+def console(*, quiet: bool) -> Console | Silent:
+    """The observer of a call: lines on stdout, or nothing at all."""
+    return Silent() if quiet else Console(sys.stdout)
+
+
+def terminal_width() -> int:
+    """Columns of the terminal, less one, so that a full line does not wrap."""
+    from shutil import get_terminal_size  # only a terminal needs it
+
+    return get_terminal_size().columns - 1
+
+
+def number(value: object) -> str:
+    """A figure as people read it: four significant digits."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as `42 s`, `3 m 12 s` or `2 h 05 m`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    return f"{whole // 60} m {whole % 60:02} s" if whole < 3600 else f"{whole // 3600} h {whole // 60 % 60:02} m"
+
+
+def _status_line(detail: Mapping[str, Any]) -> str:
+    head = f"round {detail['round']}/{detail['rounds']} · {detail['done']}/{detail['total']} done"
+    return " | ".join([head, *(_slot_cell(cell) for cell in detail["slots"])])
+
+
+def _slot_cell(cell: Mapping[str, Any]) -> str:
+    text = f"slot {cell['slot']} {cell['job']} step {cell['step']}/{cell['steps']}"
+    if cell["value"] is not None:
+        text += f" {cell['metric']} {number(cell['value'])}"
+    return text
+
+
+def _loop_started(detail: Mapping[str, Any]) -> str:
+    return (
+        f"study {detail['study']} · loop_{detail['loop']} · {detail['jobs']} jobs in round {detail['round']} of "
+        f"{detail['rounds']} · {detail['slots']}"
+    )
+
+
+def _job_started(detail: Mapping[str, Any]) -> str:
+    return f"start  slot {detail['slot']}  {detail['job']}  ({detail['where']})  log {detail['log']}"
+
+
+def _job_ended(detail: Mapping[str, Any]) -> str:
+    took = duration(detail["seconds"])
+    cause = f"  {detail['cause']}" if detail["cause"] else ""
+    return f"{detail['outcome']:<9}  slot {detail['slot']}  {detail['job']}  in {took}{cause}"
+
+
+def _job_measured(detail: Mapping[str, Any]) -> str | None:
+    if detail["best"] is None:
+        return f"measured  {detail['job']}  no {detail['metric']} was logged"
+    return f"measured  {detail['job']}  {detail['metric']} {number(detail['first'])} → {number(detail['last'])}" + (
+        f"  best {number(detail['best'])} @ {detail['best_step']}"
+    )
+
+
+def _round_decided(detail: Mapping[str, Any]) -> str:
+    lines = [f"decided  after round {detail['round']}: {detail['accepted']} accepted, {detail['refused']} refused"]
+    lines += [f"         {child['name']}  ← {child['parent']}: {child['reason']}" for child in detail["children"]]
+    return "\n".join(lines)
+
+
+def _said(detail: Mapping[str, Any]) -> str:
+    return str(detail["text"])
+
+
+_LINES: Mapping[str, Callable[[Mapping[str, Any]], str | None]] = {
+    "loop started": _loop_started,
+    "job started": _job_started,
+    "job ended": _job_ended,
+    "job measured": _job_measured,
+    "round decided": _round_decided,
+    "said": _said,
+}
