@@ -70,11 +70,11 @@ def _rays(look: Look) -> Floats:
 
 
 def _colours(model: Any) -> Floats:
-    """One colour a geom; a missing material leaves the geom's own."""
+    """One colour a geom: its own, times its material's where it has one."""
     materials = np.asarray(model.geom_matid)
     own = np.asarray(model.geom_rgba, dtype=np.float64)[:, :3].copy()
     with_material = materials >= 0
-    own[with_material] *= 2 * np.asarray(model.mat_rgba, dtype=np.float64)[materials[with_material], :3] / 2
+    own[with_material] *= np.asarray(model.mat_rgba, dtype=np.float64)[materials[with_material], :3]
     return own
 
 
