@@ -1,10 +1,11 @@
 """Jobs and attempts: what is to be trained, and each process that was started for it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NewType
 
-from auto_loop.domain.config import Config
+from auto_loop.domain.config import Config, Json
 
 JobId = NewType("JobId", int)
 AttemptId = NewType("AttemptId", int)
@@ -71,6 +72,36 @@ class Exit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How an attempt ended, as it is judged: `outcome`, its `cause` in words, and the last lines of its log."""
+
+    ended_at: float
+    outcome: Outcome
+    returncode: int | None = None
+    cause: str = ""
+    log_tail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewAttempt:
+    """An attempt before the ledger has given it a number: the intent to start a process.
+
+    `request` is the launch request as it would be printed (secrets masked), kept for the person who looks back.
+    """
+
+    job: JobId
+    slot: int
+    token: str
+    command: tuple[str, ...]
+    output_dir: str
+    log_file: str
+    claim_file: str
+    exit_file: str
+    gpus: tuple[str, ...] = ()
+    request: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """One process for a job, from the intent to start it to its end. Times are unix seconds."""
 
@@ -99,7 +130,9 @@ class Attempt:
 class Job:
     """One config to train, in a loop and round of a study.
 
-    `output_dir` is where its first attempt writes. `outcome` is set exactly when `state` is DONE.
+    `position` is its place in the loop's launch order, from 1. `output_dir` is where its first attempt writes.
+    `outcome` is set exactly when `state` is DONE. A back-off is QUEUED with `not_before` (unix s; 0: at once).
+    `cause` says why a job was cancelled before any attempt; else the last attempt's own cause speaks.
     """
 
     id: JobId
@@ -115,6 +148,8 @@ class Job:
     state: JobState = JobState.QUEUED
     outcome: Outcome | None = None
     attempts: tuple[Attempt, ...] = ()
+    not_before: float = 0.0
+    cause: str = ""
 
     def __post_init__(self) -> None:
         if (self.state is JobState.DONE) != (self.outcome is not None):

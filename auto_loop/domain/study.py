@@ -29,3 +29,18 @@ class Loop:
     started_at: float = 0.0
     ended_at: float | None = None
     end_reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundState:
+    """How far one round of a loop is, in numbers of jobs. A decision is due when `over` and the loop is open."""
+
+    round: int
+    queued: int
+    active: int
+    done: int
+
+    @property
+    def over(self) -> bool:
+        """Whether every job of the round has ended."""
+        return self.done > 0 and self.queued == self.active == 0

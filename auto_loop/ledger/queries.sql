@@ -1,0 +1,196 @@
+-- Every statement of the ledger, by its name. Parameters are named; the rooms' code holds no SQL.
+
+-- name: ensure_study
+INSERT INTO study (name, pack, profile, created_at) VALUES (:name, :pack, :profile, :created_at)
+ON CONFLICT (name) DO UPDATE SET pack = excluded.pack, profile = excluded.profile;
+
+-- name: study
+SELECT * FROM study WHERE name = :name;
+
+-- name: studies
+SELECT * FROM study ORDER BY created_at, name;
+
+-- name: open_loop
+INSERT INTO loop (number, study, flags, started_at) VALUES (:number, :study, :flags, :started_at);
+
+-- name: close_loop
+UPDATE loop SET ended_at = :ended_at, end_reason = :reason
+WHERE number = :number AND study = :study AND ended_at IS NULL;
+
+-- name: loop
+SELECT * FROM loop WHERE number = :number AND study = :study;
+
+-- name: loops
+SELECT * FROM loop WHERE study = :study ORDER BY number;
+
+-- name: unfinished_loop
+SELECT * FROM loop WHERE study = :study AND ended_at IS NULL ORDER BY number DESC LIMIT 1;
+
+-- name: last_loop_number
+SELECT max(number) AS number FROM loop;
+
+-- name: tally
+SELECT * FROM tally WHERE loop = :loop;
+
+-- name: add_config
+INSERT INTO config (fingerprint, text) VALUES (:fingerprint, :text) ON CONFLICT (fingerprint) DO NOTHING;
+
+-- name: add_job
+INSERT INTO job (loop, round, position, name, cfg_file, config, output_dir,
+                 parent, parent_cfg, proposer, rule, reason, changes, notes)
+SELECT tally.loop, :round, tally.jobs + 1, :name, :cfg_file, :config, :output_dir,
+       :parent, :parent_cfg, :proposer, :rule, :reason, :changes, :notes
+FROM tally JOIN loop ON loop.number = tally.loop
+WHERE tally.loop = :loop AND loop.study = :study AND loop.ended_at IS NULL
+RETURNING id;
+
+-- name: job_starting
+UPDATE job SET state = 'starting', not_before = 0 WHERE id = :job AND state = 'queued';
+
+-- name: job_running
+UPDATE job SET state = 'running' WHERE id = :job AND state = 'starting';
+
+-- name: job_done
+UPDATE job SET state = 'done', outcome = :outcome WHERE id = :job AND state IN ('starting', 'running');
+
+-- name: job_cancelled
+UPDATE job SET state = 'done', outcome = 'cancelled', cause = :cause WHERE id = :job AND state = 'queued';
+
+-- name: job_requeued
+UPDATE job SET state = 'queued', outcome = NULL, cause = '', not_before = :not_before
+WHERE id = :job AND state = 'done' AND outcome <> 'succeeded';
+
+-- name: start_attempt
+INSERT INTO attempt (job, loop, number, slot, gpus, token, command, output_dir, log_file, claim_file, exit_file,
+                     request, created_at)
+SELECT job.id, job.loop, 1 + coalesce((SELECT max(number) FROM attempt WHERE attempt.job = :job), 0),
+       :slot, :gpus, :token, :command, :output_dir, :log_file, :claim_file, :exit_file, :request, :created_at
+FROM job WHERE job.id = :job
+RETURNING id;
+
+-- name: mark_running
+UPDATE attempt
+SET started_at = :started_at, launcher = :launcher, pid = :pid, start_time = :start_time, boot_id = :boot_id,
+    reference = :reference
+WHERE id = :attempt AND started_at IS NULL AND ended_at IS NULL
+RETURNING job;
+
+-- name: finish_attempt
+UPDATE attempt
+SET ended_at = :ended_at, outcome = :outcome, returncode = :returncode, cause = :cause, log_tail = :log_tail
+WHERE id = :attempt AND ended_at IS NULL
+RETURNING job;
+
+-- name: record_summary
+INSERT INTO summary (attempt, run_dir, config_file, wandb_url, metrics, notes)
+VALUES (:attempt, :run_dir, :config_file, :wandb_url, :metrics, :notes)
+ON CONFLICT (attempt) DO UPDATE
+SET run_dir = excluded.run_dir, config_file = excluded.config_file, wandb_url = excluded.wandb_url,
+    metrics = excluded.metrics, notes = excluded.notes;
+
+-- name: record_proposal
+INSERT INTO proposal (loop, round, parent, verdict, child, changes, reason, rule, proposer, priority, purpose,
+                      evidence, edits, reasons)
+VALUES (:loop, :round, :parent, :verdict, :child, :changes, :reason, :rule, :proposer, :priority, :purpose,
+        :evidence, :edits, :reasons);
+
+-- name: record_silence
+INSERT INTO silence (loop, round, parent, cause, detail) VALUES (:loop, :round, :parent, :cause, :detail);
+
+-- name: record_event
+INSERT INTO event (loop, job, kind, at, detail) VALUES (:loop, :job, :kind, :at, :detail);
+
+-- name: remember_origin
+INSERT INTO origin (fingerprint, parent, parent_cfg, proposer, rule, reason, changes, notes)
+VALUES (:fingerprint, :parent, :parent_cfg, :proposer, :rule, :reason, :changes, :notes)
+ON CONFLICT (fingerprint) DO UPDATE
+SET parent = excluded.parent, parent_cfg = excluded.parent_cfg, proposer = excluded.proposer, rule = excluded.rule,
+    reason = excluded.reason, changes = excluded.changes, notes = excluded.notes;
+
+-- name: origin_of
+SELECT * FROM origin WHERE fingerprint = :fingerprint;
+
+-- name: job
+SELECT * FROM job_whole WHERE id = :job;
+
+-- name: active_jobs
+SELECT * FROM job_whole WHERE loop = :loop AND state IN ('starting', 'running') ORDER BY position;
+
+-- name: queue_head
+SELECT * FROM job_whole WHERE loop = :loop AND state = 'queued' ORDER BY not_before, position LIMIT :head;
+
+-- name: jobs_of_round
+SELECT * FROM job_whole WHERE loop = :loop AND round = :round ORDER BY position;
+
+-- name: jobs_of_study
+SELECT * FROM job_whole WHERE study = :study ORDER BY id;
+
+-- name: open_jobs_of_study
+SELECT job_whole.* FROM loop
+CROSS JOIN job_whole ON job_whole.loop = loop.number AND job_whole.state IN ('starting', 'running')
+WHERE loop.study = :study ORDER BY job_whole.id;
+
+-- name: attempts_of_job
+SELECT * FROM attempt WHERE job = :job ORDER BY number;
+
+-- name: attempts_of_study
+SELECT attempt.* FROM loop JOIN attempt ON attempt.loop = loop.number
+WHERE loop.study = :study ORDER BY attempt.job, attempt.number;
+
+-- name: attempt_request
+SELECT request FROM attempt WHERE id = :attempt;
+
+-- name: summaries_of_study
+SELECT summary.*, attempt.job FROM loop
+JOIN attempt ON attempt.loop = loop.number
+JOIN summary ON summary.attempt = attempt.id
+WHERE loop.study = :study ORDER BY attempt.job, attempt.number;
+
+-- name: summaries_of_job
+SELECT summary.*, attempt.job FROM attempt JOIN summary ON summary.attempt = attempt.id
+WHERE attempt.job = :job ORDER BY attempt.number;
+
+-- name: proposals_of_study
+SELECT proposal.* FROM loop JOIN proposal ON proposal.loop = loop.number
+WHERE loop.study = :study ORDER BY proposal.id;
+
+-- name: silences_of_study
+SELECT silence.* FROM loop JOIN silence ON silence.loop = loop.number
+WHERE loop.study = :study ORDER BY silence.id;
+
+-- name: rounds
+SELECT round, sum(state = 'queued') AS queued, sum(state IN ('starting', 'running')) AS active,
+       sum(state = 'done') AS done
+FROM job WHERE loop = :loop GROUP BY round ORDER BY round;
+
+-- name: round_state
+SELECT :round AS round, sum(state = 'queued') AS queued, sum(state IN ('starting', 'running')) AS active,
+       sum(state = 'done') AS done
+FROM job WHERE loop = :loop AND round = :round;
+
+-- name: launched_fingerprints
+SELECT DISTINCT job.config FROM loop JOIN job ON job.loop = loop.number
+WHERE loop.study = :study AND EXISTS (SELECT 1 FROM attempt WHERE attempt.job = job.id);
+
+-- name: configs_of_study
+SELECT text FROM config WHERE fingerprint IN (
+    SELECT job.config FROM loop JOIN job ON job.loop = loop.number WHERE loop.study = :study
+) ORDER BY rowid;
+
+-- name: events
+SELECT event.*, loop.study FROM event JOIN loop ON loop.number = event.loop
+WHERE event.loop = :loop AND event.id > :after ORDER BY event.id LIMIT :count;
+
+-- name: add_request
+INSERT INTO request (study, kind, payload, created_at)
+SELECT name, :kind, :payload, :created_at FROM study WHERE name = :study
+RETURNING id;
+
+-- name: open_requests
+SELECT * FROM request WHERE study = :study AND answered_at IS NULL ORDER BY id;
+
+-- name: request
+SELECT * FROM request WHERE id = :request;
+
+-- name: answer_request
+UPDATE request SET answered_at = :answered_at, answer = :answer WHERE id = :request AND answered_at IS NULL;

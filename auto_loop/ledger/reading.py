@@ -1,0 +1,183 @@
+"""What is in the ledger, as domain values. Reads only: views have no more than this."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from sqlite3 import Row
+from typing import Self
+
+from auto_loop.domain.config import Config, Json
+from auto_loop.domain.errors import RefusedError
+from auto_loop.domain.event import Event
+from auto_loop.domain.history import History
+from auto_loop.domain.job import Attempt, AttemptId, Job, JobId, JobState, Origin
+from auto_loop.domain.snapshot import Snapshot
+from auto_loop.domain.study import Loop, RoundState, Study
+from auto_loop.domain.summary import Summary
+from auto_loop.ledger import rows
+from auto_loop.ledger.connection import Connection
+
+
+class Reading:
+    """The questions that can be asked of a ledger. Each answer is of one commit, whatever others write meanwhile."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._db = connection
+
+    @classmethod
+    def open(cls, file: Path) -> Self:
+        """A reader of its own of the ledger in `file`; RefusedError when there is none."""
+        connection = Connection.open(file, create=False)
+        connection.only_read()
+        return cls(connection)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._db.close()
+
+    def study(self, name: str) -> Study | None:
+        """The study of that name."""
+        row = self._db.row("study", name=name)
+        return None if row is None else rows.study_of(row)
+
+    def studies(self) -> tuple[Study, ...]:
+        """Every study, oldest first."""
+        return tuple(rows.study_of(row) for row in self._db.rows("studies"))
+
+    def loop(self, study: str, number: int) -> Loop | None:
+        """One loop of a study."""
+        row = self._db.row("loop", study=study, number=number)
+        return None if row is None else rows.loop_of(row)
+
+    def loops(self, study: str) -> tuple[Loop, ...]:
+        """The study's loops, oldest first."""
+        return tuple(rows.loop_of(row) for row in self._db.rows("loops", study=study))
+
+    def unfinished_loop(self, study: str) -> Loop | None:
+        """The study's newest loop that has not ended: what `--resume` goes on with."""
+        row = self._db.row("unfinished_loop", study=study)
+        return None if row is None else rows.loop_of(row)
+
+    def last_loop_number(self) -> int:
+        """The highest number of any loop of any study, 0 without one."""
+        row = self._db.row("last_loop_number")
+        return (row["number"] or 0) if row is not None else 0
+
+    def snapshot(self, study: str, loop: int, head: int) -> Snapshot:
+        """The open part of a loop, with the first `head` queued jobs. RefusedError when there is no such loop.
+
+        Its cost follows the open jobs and `head`, not the study's length.
+        """
+        with self._db.one_view():
+            tally = self._db.row("tally", loop=loop)
+            if tally is None or self.loop(study, loop) is None:
+                raise RefusedError(f"study {study} has no loop {loop}")
+            return Snapshot(
+                study=study,
+                loop=loop,
+                round=tally["round"],
+                active=self._jobs(self._db.rows("active_jobs", loop=loop)),
+                queue=self._jobs(self._db.rows("queue_head", loop=loop, head=head)),
+                queued=tally["queued"],
+                done=tally["done"],
+                requests=tuple(rows.request_of(row) for row in self._db.rows("open_requests", study=study)),
+            )
+
+    def history(self, study: str) -> History:
+        """The study whole. RefusedError when there is none of that name."""
+        with self._db.one_view():
+            found = self.study(study)
+            if found is None:
+                known = ", ".join(each.name for each in self.studies()) or "none"
+                raise RefusedError(f"there is no study {study} in {self._db.file} (there: {known})")
+            jobs = self._jobs_of_study(study)
+            return History(
+                study=found,
+                loops=self.loops(study),
+                jobs=jobs,
+                summaries=_summaries(self._db.rows("summaries_of_study", study=study), jobs),
+                proposals=tuple(rows.proposal_of(row) for row in self._db.rows("proposals_of_study", study=study)),
+                silences=tuple(rows.silence_of(row) for row in self._db.rows("silences_of_study", study=study)),
+            )
+
+    def job(self, job: JobId) -> Job | None:
+        """One job with its attempts."""
+        with self._db.one_view():
+            row = self._db.row("job", job=job)
+            return None if row is None else self._jobs([row])[0]
+
+    def summary(self, job: JobId) -> Summary | None:
+        """The summary of a job that is done, by its last attempt that left one."""
+        with self._db.one_view():
+            found = self.job(job)
+            return None if found is None else _summaries(self._db.rows("summaries_of_job", job=job), [found]).get(job)
+
+    def jobs_of_round(self, study: str, loop: int, round: int) -> tuple[Job, ...]:
+        """The round's jobs in launch order; none when the loop is not the study's."""
+        with self._db.one_view():
+            if self.loop(study, loop) is None:
+                return ()
+            return self._jobs(self._db.rows("jobs_of_round", loop=loop, round=round))
+
+    def open_jobs(self, study: str) -> tuple[Job, ...]:
+        """STARTING and RUNNING jobs in any loop of the study: what a new supervisor adopts."""
+        with self._db.one_view():
+            return self._jobs(self._db.rows("open_jobs_of_study", study=study))
+
+    def rounds(self, study: str, loop: int) -> tuple[RoundState, ...]:
+        """How far each round of a loop is, the first one first."""
+        if self.loop(study, loop) is None:
+            return ()
+        return tuple(rows.round_of(row) for row in self._db.rows("rounds", loop=loop))
+
+    def round_state(self, study: str, loop: int) -> RoundState | None:
+        """How far the deepest round of a loop is; None while it has no job."""
+        with self._db.one_view():
+            tally = self._db.row("tally", loop=loop)
+            if tally is None or not tally["jobs"] or self.loop(study, loop) is None:
+                return None
+            row = self._db.row("round_state", loop=loop, round=tally["round"])
+            return None if row is None else rows.round_of(row)
+
+    def request_of(self, attempt: AttemptId) -> Mapping[str, Json]:
+        """The launch request of an attempt as it was written before the launch; empty for an unknown one."""
+        row = self._db.row("attempt_request", attempt=attempt)
+        return {} if row is None else rows.mapping_of(row["request"])
+
+    def events(self, loop: int, after: int = 0, count: int = 1000) -> tuple[tuple[int, Event], ...]:
+        """A loop's events with their numbers, oldest first: at most `count` of those numbered above `after`."""
+        found = self._db.rows("events", loop=loop, after=after, count=count)
+        return tuple((row["id"], rows.event_of(row)) for row in found)
+
+    def origin_of(self, fingerprint: str) -> Origin | None:
+        """What was remembered of the config with this fingerprint."""
+        row = self._db.row("origin_of", fingerprint=fingerprint)
+        return None if row is None else rows.origin_of(row)
+
+    def fingerprints(self, study: str) -> frozenset[str]:
+        """The fingerprints of all configs that the study has launched."""
+        return frozenset(row["config"] for row in self._db.rows("launched_fingerprints", study=study))
+
+    def configs(self, study: str) -> tuple[Config, ...]:
+        """Every different config of the study's jobs, the queued ones included, oldest first."""
+        return tuple(Config(row["text"]) for row in self._db.rows("configs_of_study", study=study))
+
+    def _jobs(self, found: Iterable[Row]) -> tuple[Job, ...]:
+        """Jobs with their attempts, one query a job: for the few that are open."""
+        return tuple(
+            rows.job_of(row, map(rows.attempt_of, self._db.rows("attempts_of_job", job=row["id"]))) for row in found
+        )
+
+    def _jobs_of_study(self, study: str) -> tuple[Job, ...]:
+        attempts: defaultdict[int, list[Attempt]] = defaultdict(list)
+        for row in self._db.rows("attempts_of_study", study=study):
+            attempts[row["job"]].append(rows.attempt_of(row))
+        return tuple(
+            rows.job_of(row, attempts.get(row["id"], ())) for row in self._db.rows("jobs_of_study", study=study)
+        )
+
+
+def _summaries(found: Iterable[Row], jobs: Iterable[Job]) -> dict[JobId, Summary]:
+    """Summaries of the jobs that are done; of several attempts the last one's."""
+    last = {JobId(row["job"]): row for row in found}
+    return {job.id: rows.summary_of(last[job.id], job) for job in jobs if job.state is JobState.DONE and job.id in last}

@@ -1,0 +1,215 @@
+"""Rows to domain values, and the columns that several rows share."""
+
+import json
+from collections.abc import Iterable, Mapping
+from sqlite3 import Row
+from typing import Any
+
+from auto_loop.domain.config import Config, Json
+from auto_loop.domain.event import Event
+from auto_loop.domain.history import ProposalRecord, SilenceRecord
+from auto_loop.domain.job import Attempt, AttemptId, Handle, Job, JobId, JobState, Origin, Outcome
+from auto_loop.domain.proposal import Proposal, Silence, Verdict
+from auto_loop.domain.request import Request, RequestId
+from auto_loop.domain.study import Loop, RoundState, Study
+from auto_loop.domain.summary import MetricStats, Summary, stats_from_json, stats_to_json
+
+
+def text_of(value: object) -> str:
+    """A value as compact JSON, the form in which lists and mappings lie in a column."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def origin_columns(origin: Origin) -> dict[str, str | int | None]:
+    """The columns of an origin, in a job's row and in its own."""
+    return {
+        "parent": origin.parent,
+        "parent_cfg": origin.parent_cfg,
+        "proposer": origin.proposer,
+        "rule": origin.rule,
+        "reason": origin.reason,
+        "changes": text_of(origin.changes),
+        "notes": text_of(origin.notes),
+    }
+
+
+def metrics_text(metrics: Mapping[str, MetricStats]) -> str:
+    """A summary's metrics as they lie in their column."""
+    return text_of({name: stats_to_json(stats) for name, stats in metrics.items()})
+
+
+def study_of(row: Row) -> Study:
+    """A row of `study`."""
+    return Study(name=row["name"], pack=row["pack"], profile=row["profile"], created_at=row["created_at"])
+
+
+def loop_of(row: Row) -> Loop:
+    """A row of `loop`."""
+    return Loop(
+        study=row["study"],
+        number=row["number"],
+        flags=mapping_of(row["flags"]),
+        started_at=row["started_at"],
+        ended_at=row["ended_at"],
+        end_reason=row["end_reason"],
+    )
+
+
+def round_of(row: Row) -> RoundState:
+    """A row of counts; a round without a job has none of each."""
+    return RoundState(round=row["round"], queued=row["queued"] or 0, active=row["active"] or 0, done=row["done"] or 0)
+
+
+def job_of(row: Row, attempts: Iterable[Attempt]) -> Job:
+    """A row of `job_whole` with the job's attempts, in their order."""
+    outcome = row["outcome"]
+    return Job(
+        id=JobId(row["id"]),
+        study=row["study"],
+        loop=row["loop"],
+        round=row["round"],
+        position=row["position"],
+        name=row["name"],
+        cfg_file=row["cfg_file"],
+        config=Config(row["text"]),
+        output_dir=row["output_dir"],
+        origin=origin_of(row),
+        state=JobState(row["state"]),
+        outcome=None if outcome is None else Outcome(outcome),
+        attempts=tuple(attempts),
+        not_before=row["not_before"],
+        cause=row["cause"],
+    )
+
+
+def origin_of(row: Row) -> Origin:
+    """The origin in a row of `job` or `origin`."""
+    parent = row["parent"]
+    return Origin(
+        parent=None if parent is None else JobId(parent),
+        parent_cfg=row["parent_cfg"],
+        proposer=row["proposer"],
+        rule=row["rule"],
+        reason=row["reason"],
+        changes=_texts(row["changes"]),
+        notes=_texts(row["notes"]),
+    )
+
+
+def attempt_of(row: Row) -> Attempt:
+    """A row of `attempt`."""
+    outcome = row["outcome"]
+    return Attempt(
+        id=AttemptId(row["id"]),
+        job=JobId(row["job"]),
+        number=row["number"],
+        slot=row["slot"],
+        gpus=_texts(row["gpus"]),
+        token=row["token"],
+        command=_texts(row["command"]),
+        output_dir=row["output_dir"],
+        log_file=row["log_file"],
+        claim_file=row["claim_file"],
+        exit_file=row["exit_file"],
+        created_at=row["created_at"],
+        started_at=row["started_at"],
+        ended_at=row["ended_at"],
+        handle=_handle_of(row),
+        outcome=None if outcome is None else Outcome(outcome),
+        returncode=row["returncode"],
+        cause=row["cause"],
+        log_tail=row["log_tail"],
+    )
+
+
+def _handle_of(row: Row) -> Handle | None:
+    if row["launcher"] is None:
+        return None
+    return Handle(
+        launcher=row["launcher"],
+        pid=row["pid"],
+        start_time=row["start_time"],
+        boot_id=row["boot_id"],
+        reference=row["reference"],
+    )
+
+
+def summary_of(row: Row, job: Job) -> Summary:
+    """A row of `summary`, with the config, outcome and log tail that the job itself holds."""
+    attempt = next(attempt for attempt in job.attempts if attempt.id == row["attempt"])
+    metrics: dict[str, Any] = json.loads(row["metrics"])
+    return Summary(
+        run_dir=row["run_dir"],
+        config=job.config,
+        config_file=row["config_file"],
+        outcome=attempt.outcome,
+        wandb_url=row["wandb_url"],
+        metrics={name: stats_from_json(stats) for name, stats in metrics.items()},
+        log_tail=attempt.log_tail,
+        notes=_texts(row["notes"]),
+    )
+
+
+def proposal_of(row: Row) -> ProposalRecord:
+    """A row of `proposal`."""
+    child = row["child"]
+    return ProposalRecord(
+        loop=row["loop"],
+        round=row["round"],
+        parent=JobId(row["parent"]),
+        proposal=Proposal(
+            changes=mapping_of(row["changes"]),
+            reason=row["reason"],
+            rule=row["rule"],
+            proposer=row["proposer"],
+            priority=row["priority"],
+            group=row["purpose"],
+            evidence=mapping_of(row["evidence"]),
+        ),
+        verdict=Verdict(row["verdict"]),
+        edits=_texts(row["edits"]),
+        reasons=_texts(row["reasons"]),
+        child=None if child is None else JobId(child),
+    )
+
+
+def silence_of(row: Row) -> SilenceRecord:
+    """A row of `silence`."""
+    silence = Silence(parent=JobId(row["parent"]), cause=row["cause"], detail=row["detail"])
+    return SilenceRecord(loop=row["loop"], round=row["round"], silence=silence)
+
+
+def event_of(row: Row) -> Event:
+    """A row of `event` with its study."""
+    job = row["job"]
+    return Event(
+        kind=row["kind"],
+        at=row["at"],
+        study=row["study"],
+        loop=row["loop"],
+        job=None if job is None else JobId(job),
+        detail=mapping_of(row["detail"]),
+    )
+
+
+def request_of(row: Row) -> Request:
+    """A row of `request`."""
+    return Request(
+        id=RequestId(row["id"]),
+        study=row["study"],
+        kind=row["kind"],
+        payload=mapping_of(row["payload"]),
+        created_at=row["created_at"],
+        answered_at=row["answered_at"],
+        answer=row["answer"],
+    )
+
+
+def _texts(text: str) -> tuple[str, ...]:
+    return () if text == "[]" else tuple(json.loads(text))
+
+
+def mapping_of(text: str) -> Mapping[str, Json]:
+    """A mapping from its column."""
+    loaded: dict[str, Json] = json.loads(text)
+    return loaded
