@@ -1,1 +1,1 @@
-"""The tests; a package, so that `python -m tests.…` means this folder and no other one that a dependency brought along."""
+"""The tests; a package, so that `python -m tests.…` means this folder and none that a dependency brought along."""

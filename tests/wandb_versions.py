@@ -1,7 +1,7 @@
 """The eight wandb versions that the mirror and the readers are held to, each in a folder of its own.
 
-`python -m tests.wandb_versions install` brings them (again is free), `... path VERSION` prints what to put on `PYTHONPATH`.
-wandb itself lies there once a version, what it needs once for all of them.
+`python -m tests.wandb_versions install` brings them (again is free), `... path VERSION` prints what to put on
+`PYTHONPATH`. wandb itself lies there once a version, what it needs once for all of them.
 """
 
 import os
@@ -59,7 +59,7 @@ OLDEST = "0.16.6"
 
 
 def cache() -> Path:
-    """The folder that holds them all: `$AUTO_LOOP_WANDB_VERSIONS`, else `.codex_tmp/wandb_versions` of this checkout."""
+    """Where they all lie: `$AUTO_LOOP_WANDB_VERSIONS`, else `.codex_tmp/wandb_versions` of this checkout."""
     default = Path(__file__).resolve().parents[1] / ".codex_tmp" / "wandb_versions"
     return Path(os.environ.get("AUTO_LOOP_WANDB_VERSIONS") or default)
 
@@ -99,7 +99,10 @@ def _install_folder(name: str, requirements: Sequence[str]) -> None:
     aside = cache() / f".{name}.{os.getpid()}"
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile", "--only-binary=:all:"]
     done = subprocess.run(
-        [*pip, "--disable-pip-version-check", "--target", str(aside), *requirements], capture_output=True, text=True
+        [*pip, "--disable-pip-version-check", "--target", str(aside), *requirements],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         shutil.rmtree(aside, ignore_errors=True)

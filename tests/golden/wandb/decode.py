@@ -1,7 +1,8 @@
 """Reads a `.wandb` file with wandb's own protobuf classes: the oracle that our readers and our mirror are held against.
 
 It shares no line with `auto_loop`, and needs some wandb to be importable. `python decode.py FILE` prints JSON:
-`{"run": {...}, "rows": [{"_step": 0, "a.b": 1.0, ...}, ...]}`, nested keys joined by dots, one row a step, in order of step.
+`{"run": {...}, "rows": [{"_step": 0, "a.b": 1.0, ...}, ...]}`, nested keys joined by dots, one row a step, in order
+of step.
 """
 
 import json

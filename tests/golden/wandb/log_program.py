@@ -1,7 +1,8 @@
 """Logs one fixed programme with whichever wandb is importable: what every fixture holds.
 
-Run in a process of its own: `python log_program.py PART` with PART 1 or 2. Part 2 resumes part 1's run under the same id,
-which offline makes a second run folder. Each part ends by leaving the rows that it meant to log as `intended_<part>.json`.
+Run in a process of its own: `python log_program.py PART` with PART 1 or 2. Part 2 resumes part 1's run under the same
+id, which offline makes a second run folder. Each part ends by leaving the rows that it meant to log as
+`intended_<part>.json`.
 """
 
 import json

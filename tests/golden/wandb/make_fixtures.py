@@ -1,10 +1,10 @@
-"""Makes the `.wandb` fixtures beside this file, one folder a version: `python tests/golden/wandb/make_fixtures.py [VERSION...]`.
+"""Makes the `.wandb` fixtures beside this file, one folder a version: `python make_fixtures.py [VERSION...]`.
 
     <version>/part1, part2    a run folder as that wandb left it, and the folder of its resumption
     <version>/expected.json   {"parts": [decoded part 1, decoded part 2], "merged": rows by step, the later part wins}
 
-Expected rows come from wandb's own protobuf classes (`decode.py`) and are checked against what the programme meant to log. The
-versions must be there: `python -m tests.wandb_versions install`.
+Expected rows come from wandb's own protobuf classes (`decode.py`) and are checked against what the programme meant to
+log. The versions must be there: `python -m tests.wandb_versions install`.
 """
 
 import json
