@@ -1,0 +1,39 @@
+"""Claims: the file that decides whether an attempt may run, from the supervisor's side."""
+
+import json
+import os
+from pathlib import Path
+
+from auto_loop.domain.job import Handle
+
+
+def claimed(claim_file: Path, launcher: str) -> Handle | None:
+    """The handle of the keeper that made the attempt's claim, or None when it never ran and now never will.
+
+    An attempt that was written down as starting may have been launched or not; nobody saw. So a tombstone is linked
+    where its claim would be: a keeper that comes later finds it and runs nothing; if a claim is there already, its
+    process is the one to adopt.
+    """
+    tombstone = claim_file.with_name(f"{claim_file.name}.tombstone.{os.getpid()}")
+    tombstone.parent.mkdir(parents=True, exist_ok=True)
+    tombstone.write_text(json.dumps({"tombstone": True}), encoding="utf-8")
+    try:
+        os.link(tombstone, claim_file)
+    except FileExistsError:
+        return _read(claim_file, launcher)
+    finally:
+        tombstone.unlink()
+    return None
+
+
+def _read(claim_file: Path, launcher: str) -> Handle | None:
+    claim = json.loads(claim_file.read_text(encoding="utf-8"))
+    if claim.get("tombstone"):
+        return None
+    return Handle(
+        launcher=launcher,
+        pid=claim["pid"],
+        start_time=claim["start_time"],
+        boot_id=claim["boot_id"],
+        reference=claim["token"],
+    )

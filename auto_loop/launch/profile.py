@@ -1,0 +1,96 @@
+"""Profiles: how a trainer takes its orders, as a frozen value read from TOML.
+
+A profile is data, so that an unmodified trainer needs no Python of ours: what starts it, how it is given its
+config, what its flags are called, and where its metrics and checkpoints lie.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from auto_loop.domain.config import Json
+
+
+class Starter(StrEnum):
+    """What starts the trainer's processes."""
+
+    ACCELERATE = "accelerate"
+    TORCHRUN = "torchrun"
+    PYTHON = "python"
+
+
+class Style(StrEnum):
+    """How a trainer is given its config.
+
+    DRACCUS: the file by a flag, then single values as `--a.b=v`. FLAGS: every leaf as `--a.b=v`. HYDRA: every leaf
+    as `a.b=v`. JSON and YAML: one file by a flag, with every value that we set already in it.
+    """
+
+    DRACCUS = "draccus"
+    FLAGS = "flags"
+    HYDRA = "hydra"
+    JSON = "json"
+    YAML = "yaml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What is trained by: files looked for below the working folder, one shipped with us, or a module."""
+
+    files: tuple[str, ...] = ()
+    shipped: str = ""
+    module: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WandbKeys:
+    """The config paths of the trainer's W&B settings; all empty for a trainer that reads the environment only."""
+
+    enable: str = ""
+    mode: str = ""
+    entity: str = ""
+    project: str = ""
+    disable_artifact: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailurePattern:
+    """A class of failure, and the regular expression that tells it in a log."""
+
+    name: str
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """How one trainer takes its orders.
+
+    Keys (`steps`, `device`, ...) are config paths; a tuple of keys holds the names of several versions of the
+    trainer, of which the first known one is used, and an empty key is never passed. `always` is passed to every job.
+    `int_fields` and `ignore` are path patterns with `*`; `ignore` names what does not make two configs different.
+    """
+
+    name: str
+    starter: Starter = Starter.ACCELERATE
+    target: Target = field(default_factory=Target)
+    python_flags: tuple[str, ...] = ()
+    style: Style = Style.DRACCUS
+    config_flag: str = "--config_path"
+    config_class: str = ""
+    positional: tuple[str, ...] = ()
+    not_passed: tuple[str, ...] = ()
+    int_fields: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    steps: tuple[str, ...] = ("steps",)
+    log_freq: tuple[str, ...] = ("log_freq",)
+    eval_freq: tuple[str, ...] = ("eval_freq",)
+    output_dir: tuple[str, ...] = ("output_dir",)
+    device: str = ""
+    device_values: tuple[str, ...] = ("cuda", "cpu", "mps")
+    wandb: WandbKeys = field(default_factory=WandbKeys)
+    always: Mapping[str, Json] = field(default_factory=dict)
+    metrics: tuple[str, ...] = ()
+    checkpoints: str = ""
+    resume_config: str = ""
+    resume_flags: tuple[str, ...] = ()
+    failures: tuple[FailurePattern, ...] = ()
