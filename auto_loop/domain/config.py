@@ -1,12 +1,14 @@
-"""Configs: what a trainer takes, as a frozen value with a fingerprint."""
+"""Configs: what a trainer takes, as a frozen value with a fingerprint; and what is known of its fields."""
 
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Self, TypeAlias
+from dataclasses import dataclass, field
+from typing import Self
 
-Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
+from auto_loop.domain.paths import Json, Key, Path, children, leads_to, matching, parse_path, render_path
+
+__all__ = ["NO_TYPES", "Config", "FieldTypes", "Json", "with_ints"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,3 +32,64 @@ class Config:
         """SHA-256 (hex) of the tree with sorted keys: the same for every order of the keys."""
         canonical = json.dumps(self.data(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldTypes:
+    """What a trainer's class or profile says of its fields, by path pattern (`*` for any one segment).
+
+    `int_fields` take only integers; `float_fields` take floats even where a config holds an integer;
+    `defaults` are the class's own values; `known` lists all leaf paths, or is None when the class is not known.
+    """
+
+    int_fields: frozenset[str] = frozenset()
+    float_fields: frozenset[str] = frozenset()
+    defaults: Mapping[str, Json] = field(default_factory=dict)
+    known: frozenset[str] | None = None
+
+    def is_int(self, path: Path) -> bool:
+        """Whether the field takes only integers."""
+        return matching(path, self.int_fields) is not None
+
+    def is_float(self, path: Path) -> bool:
+        """Whether the field takes floats."""
+        return matching(path, self.float_fields) is not None
+
+    def default(self, path: Path) -> Json:
+        """The class's own value there, None when none is known."""
+        pattern = matching(path, self.defaults)
+        return None if pattern is None else self.defaults[pattern]
+
+    def has(self, path: Path) -> bool:
+        """Whether the class has the field, something above it or something below it; True when it is not known."""
+        return self.known is None or any(leads_to(path, parse_path(text)) for text in self.known)
+
+
+NO_TYPES = FieldTypes()
+
+
+def with_ints(config: Config, types: FieldTypes) -> tuple[Config, tuple[str, ...]]:
+    """The config with integral floats made integers where the trainer takes integers, and one note that says so.
+
+    JSON written by other tools has 20.0 for 20, and a typed trainer refuses the former.
+    """
+    changed: list[str] = []
+    data = integral(config.data(), types, (), changed)
+    if not changed or not isinstance(data, dict):
+        return config, ()
+    return Config.of(data), (f"read as integers: {', '.join(changed)}",)
+
+
+def integral(value: Json, types: FieldTypes, place: Path, changed: list[str]) -> Json:
+    """A copy of `value`, which lies at `place`, with integral floats in integer fields made integers.
+
+    Every change is written to `changed`.
+    """
+    if isinstance(value, dict):
+        return {name: integral(item, types, (*place, Key(name)), changed) for name, item in value.items()}
+    if isinstance(value, list):
+        return [integral(item, types, (*place, seg), changed) for seg, item in children(value)]
+    if isinstance(value, float) and value.is_integer() and types.is_int(place):
+        changed.append(f"{render_path(place)} {value} → {int(value)}")
+        return int(value)
+    return value
