@@ -24,12 +24,13 @@ fires only on true. `exists` is never unknown for a metric.
 from dataclasses import dataclass
 from functools import lru_cache
 
+from auto_loop.domain.config import Json
 from auto_loop.domain.errors import Fault, MisuseError
 from auto_loop.rules.evaluate import as_number, evaluate
 from auto_loop.rules.explain import Shortfall, missing_names, shortfall
 from auto_loop.rules.facts import Facts
 from auto_loop.rules.functions import METRIC, Kind, faults_in, kind_of
-from auto_loop.rules.nodes import Call, Literal, Node, Value, walk
+from auto_loop.rules.nodes import Call, Literal, Node, Unknown, Value, walk
 from auto_loop.rules.parser import parse_tree
 from auto_loop.rules.tokens import fault_at
 
@@ -52,6 +53,11 @@ class Expression:
     def number(self, facts: Facts) -> float | None:
         """Its value as a finite number, None where it is unknown or something else."""
         return as_number(self.evaluate(facts))
+
+    def of_config(self, tree: dict[str, Json]) -> Json:
+        """Its value where a config alone is known; None where that does not suffice."""
+        value = self.evaluate(Facts(config=tree))
+        return None if isinstance(value, Unknown) else value
 
     def shortfall(self, facts: Facts) -> Shortfall:
         """What keeps it from holding: the deciding comparison with its value, and how far off it is."""

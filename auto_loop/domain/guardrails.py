@@ -1,0 +1,290 @@
+"""Guardrails: what a proposal may touch, and how far. Data of a pack, applied to the config that edits made.
+
+The order is edits → `multiple_of` and `derive` (recorded) → `range` (clamped and said, or refused) → `choice`,
+`relation`, `forbid`. Only what a proposal changes is held to the allow-list, ranges and choices; relations and
+forbidden states are judged on the whole config.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from auto_loop.domain.config import NO_TYPES, Config, FieldTypes, Json
+from auto_loop.domain.edits import Edit, Op, apply, render_edit
+from auto_loop.domain.errors import Fault, MisuseError
+from auto_loop.domain.paths import BrokenPathError, Path, expand, get, leads_to, leaves, matches, render_path
+
+
+class Formula(Protocol):
+    """An expression over a config, parsed by a room above: None when its value is not known."""
+
+    @property
+    def text(self) -> str:
+        """The source text."""
+
+    def of_config(self, tree: dict[str, Json]) -> Json:
+        """The value for this config."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """`low` ≤ the number at `path` ≤ `high`; an end that is None is open. null passes."""
+
+    path: Path
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """The value at `path` is one of `values`."""
+
+    path: Path
+    values: tuple[Json, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Derivation:
+    """The value at `path` is computed. With `multiple` it is rounded up to the next multiple of the formula."""
+
+    path: Path
+    formula: Formula
+    multiple: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relation:
+    """What must hold in the whole config; unknown passes."""
+
+    formula: Formula
+    reason: Formula
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forbidden:
+    """A state that no config may be in. With `each`, it is judged for every place of that path, called `item`.
+
+    `suggest` is an edit that helps, relative to the place.
+    """
+
+    when: Formula
+    reason: Formula
+    each: Path | None = None
+    suggest: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guardrails:
+    """All of a pack's bounds. `allow` None: everything may be changed.
+
+    `ignore` are places that do not make a config another one: output folders, names, logging, the seed.
+    """
+
+    allow: tuple[Path, ...] | None = None
+    derive: tuple[Derivation, ...] = ()
+    ranges: tuple[Range, ...] = ()
+    choices: tuple[Choice, ...] = ()
+    relations: tuple[Relation, ...] = ()
+    forbid: tuple[Forbidden, ...] = ()
+    ignore: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """The config after derivations and clamps, the edits that these added, notes on them, and what is wrong."""
+
+    config: Config
+    added: tuple[Edit, ...] = ()
+    notes: tuple[str, ...] = ()
+    faults: tuple[Fault, ...] = ()
+
+
+def check(
+    parent: Config, edits: Sequence[Edit], rails: Guardrails, *, clamp: bool, types: FieldTypes = NO_TYPES
+) -> Checked:
+    """The parent's config under `edits` and `rails`. `clamp` pulls a number back into its range and says so.
+
+    Raises MisuseError when the edits themselves do not apply.
+    """
+    config = apply(parent, edits, types)
+    before = dict(leaves(parent.data()))
+    touched = _changed(before, config)
+    faults = [*_off_list(parent, edits, touched, rails), *_changed_kinds(before, touched)]
+    added: list[Edit] = []
+    notes: list[str] = []
+    config = _derived(config, rails, types, added, notes)
+    if clamp:
+        clamps, said = _clamps(_changed(before, config), rails)
+        if clamps:
+            added += clamps
+            notes += said
+            config = _derived(apply(config, clamps, types), rails, types, added, notes)
+    changed = _changed(before, config)
+    faults += [*_out_of_range(changed, rails), *_no_choice(changed, rails), *_broken(config.data(), rails)]
+    return Checked(config=config, added=tuple(added), notes=tuple(notes), faults=tuple(faults))
+
+
+def fingerprint_of(config: Config, ignore: Iterable[Path]) -> str:
+    """The config's fingerprint without the places in `ignore`; 2 and 2.0 count as the same number."""
+    skip = tuple(ignore)
+    kept = {
+        render_path(path): _plain(value)
+        for path, value in leaves(config.data())
+        if not any(leads_to(path, pattern) for pattern in skip)
+    }
+    return Config.of(kept).fingerprint
+
+
+def _plain(value: Json) -> Json:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _changed(before: Mapping[Path, Json], config: Config) -> dict[Path, Json]:
+    """The leaves of `config` that are new or differ, type and all."""
+    return {
+        path: value
+        for path, value in leaves(config.data())
+        if path not in before or type(before[path]) is not type(value) or before[path] != value
+    }
+
+
+def _off_list(
+    parent: Config, edits: Sequence[Edit], touched: Mapping[Path, Json], rails: Guardrails
+) -> Iterator[Fault]:
+    """A fault for each place off the allow-list: every leaf that changed, and every edit that names another place."""
+    if rails.allow is None:
+        return
+    named = [place for edit in edits for place in _places(parent, edit)]
+    places = [*touched, *(place for place in named if not any(leads_to(leaf, place) for leaf in touched))]
+    for place in dict.fromkeys(places):
+        if not any(matches(place, pattern) for pattern in rails.allow):
+            yield Fault(what=f"`{render_path(place)}` is not on the allow-list of the pack", hint="[guardrails] allow")
+    for edit in edits:
+        if edit.op is Op.REMOVE and not any(matches(edit.path, pattern) for pattern in rails.allow):
+            yield Fault(what=f"`{render_path(edit.path)}` may not lose items: it is not on the pack's allow-list")
+
+
+def _places(parent: Config, edit: Edit) -> list[Path]:
+    try:
+        return expand(parent.data(), edit.path, may_make_last=True)
+    except BrokenPathError:
+        return [edit.path]  # made by an edit before it; its leaves are judged
+
+
+def _changed_kinds(before: Mapping[Path, Json], touched: Mapping[Path, Json]) -> Iterator[Fault]:
+    for path, value in touched.items():
+        old = before.get(path)
+        if old is not None and value is not None and _family(old) != _family(value):
+            yield Fault(what=f"`{render_path(path)}` is {_family(old)}, and {value!r} is {_family(value)}")
+
+
+def _family(value: Json) -> str:
+    if isinstance(value, bool):
+        return "true or false"
+    return "a number" if isinstance(value, int | float) else "a text" if isinstance(value, str) else "a container"
+
+
+def _derived(config: Config, rails: Guardrails, types: FieldTypes, added: list[Edit], notes: list[str]) -> Config:
+    """The config with every derivation done, in their order; each that changed something is added and noted."""
+    for rule in rails.derive:
+        tree = config.data()
+        try:
+            places = expand(tree, rule.path)
+        except BrokenPathError:
+            continue  # this config has no such place
+        for place in places:
+            old, new = get(tree, place), _derivation(rule, get(tree, place), tree)
+            if new is None or new == old:
+                continue
+            edit = Edit(path=place, op=Op.SET, value=new)
+            try:
+                config = apply(config, [edit], types)
+            except MisuseError as error:
+                notes.append(f"not derived: {error.faults[0].render()}")
+                continue
+            added.append(edit)
+            kind = "rounded up to a multiple of" if rule.multiple else "derived as"
+            notes.append(f"{render_path(place)}: {old} → {new}, {kind} {rule.formula.text}")
+    return config
+
+
+def _derivation(rule: Derivation, old: Json, tree: dict[str, Json]) -> Json:
+    value = rule.formula.of_config(tree)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if not rule.multiple:
+        return _plain(value)
+    if isinstance(old, bool) or not isinstance(old, int | float) or value <= 0:
+        return None
+    return _plain(-(-old // value) * value)
+
+
+def _clamps(changed: Mapping[Path, Json], rails: Guardrails) -> tuple[list[Edit], list[str]]:
+    edits: list[Edit] = []
+    notes: list[str] = []
+    for path, value in changed.items():
+        for bound in rails.ranges:
+            if not matches(path, bound.path) or isinstance(value, bool) or not isinstance(value, int | float):
+                continue
+            inside = _inside(value, bound)
+            if inside != value:
+                edits.append(Edit(path=path, op=Op.SET, value=inside))
+                notes.append(f"{render_path(path)}: {value} clamped to {inside}, {_range_words(bound)}")
+    return edits, notes
+
+
+def _inside(value: float, bound: Range) -> float:
+    if bound.low is not None and value < bound.low:
+        return bound.low
+    return bound.high if bound.high is not None and value > bound.high else value
+
+
+def _out_of_range(changed: Mapping[Path, Json], rails: Guardrails) -> Iterator[Fault]:
+    for path, value in changed.items():
+        for bound in rails.ranges:
+            if value is None or not matches(path, bound.path):
+                continue
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                yield Fault(what=f"`{render_path(path)}` takes a number, not {value!r}")
+            elif _inside(value, bound) != value:
+                inside = Edit(path=path, op=Op.SET, value=_inside(value, bound))
+                what = f"`{render_path(path)}` would be {value}, and its {_range_words(bound)}"
+                yield Fault(what=what, hint=f"the nearest that is allowed: {render_edit(inside)}")
+
+
+def _range_words(bound: Range) -> str:
+    low = "any number" if bound.low is None else f"{bound.low:g}"
+    return f"range is {low} to {'any number' if bound.high is None else f'{bound.high:g}'}"
+
+
+def _no_choice(changed: Mapping[Path, Json], rails: Guardrails) -> Iterator[Fault]:
+    for path, value in changed.items():
+        for choice in rails.choices:
+            if matches(path, choice.path) and not any(
+                type(one) is type(value) and one == value for one in choice.values
+            ):
+                known = ", ".join(repr(one) for one in choice.values)
+                yield Fault(what=f"`{render_path(path)}` would be {value!r}, and it takes one of {known}")
+
+
+def _broken(tree: dict[str, Json], rails: Guardrails) -> Iterator[Fault]:
+    for relation in rails.relations:
+        if relation.formula.of_config(tree) is False:
+            yield Fault(what=str(relation.reason.of_config(tree)), hint=f"must hold: {relation.formula.text}")
+    for state in rails.forbid:
+        for place in _judged_places(tree, state):
+            seen = tree if place is None else {**tree, "item": get(tree, place)}
+            if state.when.of_config(seen) is True:
+                where = "" if place is None else render_path(place)
+                helps = ".".join(part for part in (where, state.suggest) if part)
+                hint = f"what helps: {helps}" if state.suggest else ""
+                yield Fault(what=str(state.reason.of_config(seen)), where=where, hint=hint)
+
+
+def _judged_places(tree: dict[str, Json], state: Forbidden) -> Sequence[Path | None]:
+    if state.each is None:
+        return (None,)
+    try:
+        return expand(tree, state.each)
+    except BrokenPathError:
+        return ()

@@ -1,0 +1,79 @@
+"""The rulebook: a pack's rules as a proposer."""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from auto_loop.domain.history import History
+from auto_loop.domain.job import Job, JobState, Outcome
+from auto_loop.domain.proposal import Silence
+from auto_loop.domain.snapshot import Snapshot
+from auto_loop.domain.stats import Direction
+from auto_loop.domain.summary import Summary
+from auto_loop.proposers.base import Candidate, Offer
+from auto_loop.rules.engine import fire
+from auto_loop.rules.model import Pack
+
+NO_RULE = "no rule fired"
+NO_HISTORY = "no readable history"
+REFUSED = "refused"
+
+
+def _nowhere(_folder: str) -> Sequence[str]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rulebook:
+    """Proposes by the rules of a pack. `looked_for` names the files that readers seek in an output folder."""
+
+    pack: Pack
+    looked_for: Callable[[str], Sequence[str]] = _nowhere
+
+    def propose(self, snapshot: Snapshot, history: History, n: int) -> Offer:
+        """Candidates from the jobs of the snapshot's round that are done."""
+        due = (job for job in history.jobs if job.loop == snapshot.loop and job.round == snapshot.round)
+        return self.offer(due, history)
+
+    def offer(self, jobs: Iterable[Job], history: History) -> Offer:
+        """Candidates from the finished ones among `jobs`, those with the best main metric first."""
+        done = [job for job in jobs if job.state is JobState.DONE and job.outcome is not Outcome.CANCELLED]
+        candidates: list[Candidate] = []
+        silences: list[Silence] = []
+        for job in sorted(done, key=lambda job: rank(self.pack, history.summaries.get(job.id))):
+            found = self._of_job(job, history.summaries.get(job.id))
+            if isinstance(found, Silence):
+                silences.append(found)
+            else:
+                candidates += found
+        return Offer(candidates=tuple(candidates), silences=tuple(silences))
+
+    def _of_job(self, job: Job, summary: Summary | None) -> list[Candidate] | Silence:
+        if summary is None or not summary.metrics:
+            files = ", ".join(self.looked_for(_folder(job))) or "its output folder"
+            return Silence(parent=job.id, cause=NO_HISTORY, detail=f"looked for {files}")
+        firing = fire(self.pack, summary)
+        if not firing.proposals:
+            lacking = f"; not judged for want of readings: {'; '.join(firing.unknown)}" if firing.unknown else ""
+            nearest = firing.nearest or "the pack has no rules"
+            return Silence(parent=job.id, cause=NO_RULE, detail=f"nearest: {nearest}{lacking}")
+        return [Candidate(parent=job, proposal=proposal) for proposal in firing.proposals]
+
+
+def rank(pack: Pack, summary: Summary | None) -> float:
+    """A sort key by the pack's main metric: better is smaller, unknown comes last."""
+    stats = None if summary is None else _main(pack, summary)
+    if stats is None:
+        return math.inf
+    return -stats if pack.direction(pack.main_metric) is Direction.HIGHER else stats
+
+
+def _main(pack: Pack, summary: Summary) -> float | None:
+    for name, stats in summary.metrics.items():
+        if pack.canonical(name) == pack.main_metric:
+            return stats.best if stats.best is not None else stats.last
+    return None
+
+
+def _folder(job: Job) -> str:
+    return job.last_attempt.output_dir if job.last_attempt else job.output_dir

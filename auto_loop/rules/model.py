@@ -1,0 +1,115 @@
+"""A pack as data: what a family of workloads strives for, watches, allows, and does next."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from auto_loop.domain.config import Json
+from auto_loop.domain.guardrails import Guardrails
+from auto_loop.domain.stats import Direction, usual_direction
+from auto_loop.rules.condition import Expression
+from auto_loop.rules.template import Template
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objective:
+    """What the study is about: a metric, or an expression. A smaller difference than `min_difference` is none."""
+
+    metric: str = ""
+    expression: Expression | None = None
+    direction: Direction = Direction.LOWER
+    min_difference: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """What a pack says of one metric: other names for it, which way is better, or the band that it belongs in."""
+
+    name: str
+    aliases: tuple[str, ...] = ()
+    direction: Direction | None = None
+    band: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Computed:
+    """A change's value that is computed from the run; `predict` names the metric that it aims at."""
+
+    expression: Expression
+    predict: str = ""
+
+
+Changes: TypeAlias = Mapping[str, Json | Computed]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """When the condition holds of a run, propose the changes. `group` is the purpose; larger `priority` first."""
+
+    name: str
+    when: Expression
+    changes: Changes
+    reason: Template
+    priority: int = 0
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """When the condition has held of a running job for `readings` readings, after step `after`: `then` do this."""
+
+    name: str
+    when: Expression
+    reason: Template
+    after: int = 0
+    readings: int = 1
+    then: str = "stop"
+    changes: Changes = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remedy:
+    """What to change before a job that failed with this class of failure is tried again."""
+
+    failure: str
+    changes: Changes
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pack:
+    """One workload family. Made by `pack.parse`, whole or not at all."""
+
+    name: str
+    objective: Objective = field(default_factory=Objective)
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
+    key_metrics: tuple[str, ...] = ()
+    guardrails: Guardrails = field(default_factory=Guardrails)
+    rules: tuple[Rule, ...] = ()
+    stops: tuple[Stop, ...] = ()
+    remedies: tuple[Remedy, ...] = ()
+    aliases: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def main_metric(self) -> str:
+        """The metric that the objective names, else the first key metric; empty when there is neither."""
+        return self.objective.metric or next(iter(self.key_metrics), "")
+
+    def canonical(self, name: str) -> str:
+        """The name that the pack knows a metric by; the name itself when it knows none."""
+        return self.aliases.get(name, name)
+
+    def direction(self, name: str) -> Direction:
+        """Which way the metric is better: as the pack says, else as its name usually means."""
+        canonical = self.canonical(name)
+        if canonical == self.objective.metric:
+            return self.objective.direction
+        known = self.metrics.get(canonical)
+        if known is not None and (known.direction is not None or known.band is not None):
+            return known.direction or Direction.NONE
+        return usual_direction(canonical)
+
+    def band(self, name: str) -> tuple[float, float] | None:
+        """The band that the metric belongs in, if it has one."""
+        known = self.metrics.get(self.canonical(name))
+        return None if known is None else known.band

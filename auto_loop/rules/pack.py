@@ -1,0 +1,191 @@
+"""Packs: from TOML text to a `Pack`, whole or not at all, with every fault at its line.
+
+`extends` names packs that are merged first; `default` is implied. What a pack says itself wins: metrics, ranges and
+the like by their names, rules and stops by their names, remedies by their failure; an `allow` list replaces.
+"""
+
+import re
+import tomllib
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any, Protocol, TypeVar
+
+from auto_loop.domain.errors import Fault, MisuseError
+from auto_loop.domain.guardrails import Guardrails
+from auto_loop.domain.paths import Path
+from auto_loop.rules.model import Pack
+from auto_loop.rules.sections import (
+    read_guardrails,
+    read_metrics,
+    read_objective,
+    read_remedy,
+    read_rule,
+    read_stop,
+)
+from auto_loop.rules.tables import Lines, Table
+
+DEFAULT = "default"
+_PACKS = files("auto_loop.rules.packs")
+
+
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+N = TypeVar("N", bound=_Named)
+
+
+def shipped_names() -> tuple[str, ...]:
+    """The names of the packs that come with the package."""
+    return tuple(sorted(entry.name.removesuffix(".toml") for entry in _PACKS.iterdir() if entry.name.endswith(".toml")))
+
+
+def shipped_text(name: str) -> str:
+    """The text of a shipped pack. MisuseError names the known ones."""
+    if name not in shipped_names():
+        hint = f"shipped: {', '.join(shipped_names())}; or give the file of your own pack"
+        raise MisuseError(Fault(what=f"no pack named {name!r}", hint=hint))
+    return (_PACKS / f"{name}.toml").read_text(encoding="utf-8")
+
+
+@lru_cache(maxsize=16)
+def shipped_pack(name: str) -> Pack:
+    """A shipped pack, parsed."""
+    return parse(shipped_text(name), shipped_text, name=name)
+
+
+def parse(text: str, load: Callable[[str], str] = shipped_text, *, name: str = "pack") -> Pack:
+    """The pack that `text` says; `load` gives the text of a pack that it extends.
+
+    `name` stands in where the text names none. MisuseError carries every fault with line and pointer.
+    """
+    return _parse(text, load, name, ())
+
+
+def _parse(text: str, load: Callable[[str], str], name: str, above: tuple[str, ...]) -> Pack:
+    faults: list[Fault] = []
+    table = Table(_toml(text, name), (), Lines(text), faults)
+    base = _bases(table, load, table.get("name", str, name), above)
+    own = _read(table, name)
+    table.done()
+    if faults:
+        raise MisuseError([replace(fault, where=f"pack {name}, {fault.where}") for fault in faults])
+    return _with_aliases(_merged(base, own), name)
+
+
+def _toml(text: str, name: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        at = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
+        what = re.sub(r"\s*\(at .*\)$", "", str(error))
+        where = f"pack {name}, line {at.group(1)}" if at else f"pack {name}"
+        raise MisuseError(Fault(what=f"not TOML: {what}", where=where, pointer=_line(text, at))) from None
+
+
+def _line(text: str, at: re.Match[str] | None) -> str:
+    if at is None:
+        return ""
+    line = text.splitlines()[int(at.group(1)) - 1 :][:1]
+    return f"    {line[0]}\n    {' ' * (int(at.group(2)) - 1)}^" if line else ""
+
+
+def _bases(table: Table, load: Callable[[str], str], name: str, above: tuple[str, ...]) -> Pack:
+    """The packs that this one extends, merged in their order."""
+    wanted = table.texts("extends")
+    names = wanted if DEFAULT in wanted or name == DEFAULT else (DEFAULT, *wanted)
+    base = Pack(name=name)
+    for one in names:
+        if one in (*above, name):
+            table.wrong("extends", f"goes round in a circle: {' → '.join((*above, name, one))}")
+            continue
+        try:
+            base = _merged(base, _parse(load(one), load, one, (*above, name)))
+        except MisuseError as error:
+            table.faults.extend(error.faults)
+    return base
+
+
+def _read(table: Table, name: str) -> Pack:
+    metrics, key = read_metrics(table.table("metrics"))
+    rules = [read_rule(one) for one in table.tables("rule")]
+    stops = [read_stop(one) for one in table.tables("stop")]
+    pack = Pack(
+        name=table.get("name", str, name),
+        objective=read_objective(table.table("objective")),
+        metrics=metrics,
+        key_metrics=key,
+        guardrails=read_guardrails(table.table("guardrails")),
+        rules=tuple(rule for rule in rules if rule is not None),
+        stops=tuple(stop for stop in stops if stop is not None),
+        remedies=tuple(read_remedy(one) for one in table.tables("remedy")),
+    )
+    for kind, named in (("rule", pack.rules), ("stop", pack.stops)):
+        names = [one.name for one in named]
+        for twice in sorted({one for one in names if names.count(one) > 1}):
+            table.wrong(kind, f"two of them are named {twice!r}")
+    return pack
+
+
+def _merged(base: Pack, own: Pack) -> Pack:
+    """`own` over `base`."""
+    has_goal = bool(own.objective.metric or own.objective.expression)
+    return Pack(
+        name=own.name,
+        objective=own.objective if has_goal else base.objective,
+        metrics={**base.metrics, **own.metrics},
+        key_metrics=own.key_metrics or base.key_metrics,
+        guardrails=_merged_rails(base.guardrails, own.guardrails),
+        rules=_by_name(base.rules, own.rules),
+        stops=_by_name(base.stops, own.stops),
+        remedies=(
+            *own.remedies,
+            *(one for one in base.remedies if one.failure not in {r.failure for r in own.remedies}),
+        ),
+    )
+
+
+def _by_name(base: Iterable[N], own: Iterable[N]) -> tuple[N, ...]:
+    mine = tuple(own)
+    return (*mine, *(one for one in base if one.name not in {two.name for two in mine}))
+
+
+class _Placed(Protocol):
+    @property
+    def path(self) -> Path: ...
+
+
+R = TypeVar("R", bound=_Placed)
+
+
+def _by_path(base: tuple[R, ...], own: tuple[R, ...]) -> tuple[R, ...]:
+    return (*(one for one in base if one.path not in {two.path for two in own}), *own)
+
+
+def _merged_rails(base: Guardrails, own: Guardrails) -> Guardrails:
+    derive = _by_path(base.derive, own.derive)
+    return Guardrails(
+        allow=base.allow if own.allow is None else own.allow,
+        ignore=tuple(dict.fromkeys((*base.ignore, *own.ignore))),
+        derive=tuple(sorted(derive, key=lambda one: not one.multiple)),
+        ranges=_by_path(base.ranges, own.ranges),
+        choices=_by_path(base.choices, own.choices),
+        relations=(*base.relations, *own.relations),
+        forbid=(*base.forbid, *own.forbid),
+    )
+
+
+def _with_aliases(pack: Pack, where: str) -> Pack:
+    aliases: dict[str, str] = {}
+    faults: list[Fault] = []
+    for metric in pack.metrics.values():
+        for alias in metric.aliases:
+            if alias in pack.metrics or aliases.setdefault(alias, metric.name) != metric.name:
+                what = f"{alias!r} stands for {metric.name} and for {aliases.get(alias, alias)}"
+                faults.append(Fault(what=what, where=f"pack {where}, metrics"))
+    if faults:
+        raise MisuseError(faults)
+    return replace(pack, aliases=aliases)

@@ -1,0 +1,229 @@
+"""The sections of a pack, each read from its table. Faults gather in the tables; a broken entry is left out."""
+
+from typing import Any
+
+from auto_loop.domain.config import Json
+from auto_loop.domain.edit_text import Edit, parse_edit, to_change
+from auto_loop.domain.guardrails import Choice, Derivation, Forbidden, Guardrails, Range, Relation
+from auto_loop.domain.paths import Path, Star, parse_path
+from auto_loop.domain.stats import Direction
+from auto_loop.rules.condition import Expression, parse_condition, parse_formula
+from auto_loop.rules.model import Changes, Computed, Metric, Objective, Remedy, Rule, Stop
+from auto_loop.rules.tables import Table
+from auto_loop.rules.template import parse_template
+
+
+def read_objective(table: Table) -> Objective:
+    """[objective]: `metric` or `expression`, `direction`, `min_difference`."""
+    metric = table.get("metric", str, "")
+    expression = table.parsed("expression", parse_formula, required=False)
+    if table.data and bool(metric) == bool(table.data.get("expression")):
+        table.wrong("", "names either a `metric` or an `expression`")
+    smallest = table.get("min_difference", float, 0.0)
+    if smallest < 0:
+        table.wrong("min_difference", "is below 0")
+    direction = _direction(table)
+    table.done()
+    return Objective(
+        metric=metric,
+        expression=expression,
+        direction=direction or Direction.LOWER,
+        min_difference=smallest,
+    )
+
+
+def _direction(table: Table) -> Direction | None:
+    word = table.get("direction", str, "")
+    if word and word not in set(Direction):
+        table.wrong("direction", f"{word!r} is none of {', '.join(Direction)}")
+        return None
+    return Direction(word) if word else None
+
+
+def read_metrics(table: Table) -> tuple[dict[str, Metric], tuple[str, ...]]:
+    """[metrics]: `key`, the metrics that reports show first, and one table a metric."""
+    key = table.texts("key")
+    metrics: dict[str, Metric] = {}
+    for name in table.data:
+        if name == "key":
+            continue
+        one = table.table(name)
+        band = one.get("band", list, [])
+        if band and not (len(band) == 2 and all(isinstance(end, int | float) for end in band) and band[0] < band[1]):
+            one.wrong("band", "takes [low, high]")
+            band = []
+        metrics[name] = Metric(
+            name=name,
+            aliases=one.texts("aliases"),
+            direction=_direction(one),
+            band=(float(band[0]), float(band[1])) if band else None,
+        )
+        one.done()
+    return metrics, key
+
+
+def read_rule(table: Table) -> Rule | None:
+    """[[rule]]: `name`, `when`, `change`, `reason`, `priority`, `group`."""
+    name = table.get("name", str, "", required=True)
+    when = table.parsed("when", parse_condition)
+    changes = _changes(table, required=True)
+    reason = table.parsed("reason", parse_template)
+    priority = table.get("priority", int, 0)
+    group = table.get("group", str, "")
+    table.done()
+    if when is None or reason is None:
+        return None
+    return Rule(name=name, when=when, changes=changes, reason=reason, priority=priority, group=group or name)
+
+
+def read_stop(table: Table) -> Stop | None:
+    """[[stop]]: `name`, `when`, `after` (steps), `for` (readings), `then` ("stop" or "fork"), `change`, `reason`."""
+    name = table.get("name", str, "", required=True)
+    when = table.parsed("when", parse_condition)
+    reason = table.parsed("reason", parse_template)
+    then = table.get("then", str, "stop")
+    if then not in ("stop", "fork"):
+        table.wrong("then", f"{then!r} is none of stop, fork")
+    changes = _changes(table, required=then == "fork")
+    after = table.get("after", int, 0)
+    readings = table.get("for", int, 1)
+    if after < 0 or readings < 1:
+        table.wrong("", "`after` is 0 or more steps, `for` 1 or more readings")
+    table.done()
+    if when is None or reason is None:
+        return None
+    return Stop(name=name, when=when, reason=reason, after=after, readings=readings, then=then, changes=changes)
+
+
+def read_remedy(table: Table) -> Remedy:
+    """[[remedy]]: `failure` (a class of failures), `change`, `reason`."""
+    failure = table.get("failure", str, "", required=True)
+    changes = _changes(table, required=True)
+    reason = table.get("reason", str, "")
+    table.done()
+    return Remedy(failure=failure, changes=changes, reason=reason)
+
+
+def _changes(table: Table, *, required: bool) -> Changes:
+    """`change`: a table of `path@op` to value, or a list of edits as the command line takes them."""
+    raw = table.raw("change")
+    if raw is None or raw in ({}, []):
+        if required:
+            table.wrong("", '`change` is missing: { "path@op" = value }')
+        return {}
+    if isinstance(raw, list):
+        edits = [table.parse("change", text, parse_edit) for text in table.texts("change")]
+        return dict(to_change(edit) for edit in edits if edit is not None)
+    if not isinstance(raw, dict):
+        table.wrong("change", 'takes { "path@op" = value } or ["path@op=value"]')
+        return {}
+    below = table.table("change")
+    return {key: value for name in raw for key, value in _change(below, name)}
+
+
+def _change(table: Table, key: str) -> list[tuple[str, Json | Computed]]:
+    value: Any = table.raw(key)
+    if isinstance(value, dict) and "expr" in value:
+        computed = table.table(key)
+        expression = computed.parsed("expr", parse_formula)
+        predict = computed.get("predict", str, "")
+        computed.done()
+        edit = _edit(table, key, 0)
+        if edit is None or expression is None:
+            return []
+        return [(to_change(edit)[0], Computed(expression=expression, predict=predict))]
+    edit = _edit(table, key, value)
+    return [] if edit is None else [to_change(edit)]
+
+
+def _edit(table: Table, key: str, value: Any) -> Edit | None:
+    return table.parse(key, key, lambda text: Edit.from_change(text, value))
+
+
+def read_guardrails(table: Table) -> Guardrails:
+    """[guardrails]: `allow`, `ignore`, and the tables `multiple_of derive range choice relation forbid`."""
+    allow = tuple(_path(table, "allow", text) for text in table.texts("allow")) if "allow" in table.data else None
+    rails = Guardrails(
+        allow=None if allow is None else tuple(path for path in allow if path),
+        ignore=tuple(path for text in table.texts("ignore") if (path := _path(table, "ignore", text))),
+        derive=(*_derivations(table.table("multiple_of"), True), *_derivations(table.table("derive"), False)),
+        ranges=tuple(_ranges(table.table("range"))),
+        choices=tuple(_choices(table.table("choice"))),
+        relations=tuple(relation for below in table.tables("relation") if (relation := _relation(below))),
+        forbid=tuple(state for below in table.tables("forbid") if (state := _forbidden(below))),
+    )
+    table.done()
+    return rails
+
+
+def _path(table: Table, key: str, text: str) -> Path:
+    """The path, or the empty one where it is broken."""
+    return table.parse(key, text, parse_path) or ()
+
+
+def _derivations(table: Table, multiple: bool) -> list[Derivation]:
+    found: list[Derivation] = []
+    for key in table.data:
+        raw = table.raw(key)
+        text = str(raw) if isinstance(raw, int) and not isinstance(raw, bool) else raw
+        if not isinstance(text, str):
+            table.wrong(key, "takes an expression in quotes")
+            continue
+        formula, path = table.parse(key, text, parse_formula), _path(table, key, key)
+        if formula is not None and path:
+            found.append(Derivation(path=path, formula=formula, multiple=multiple))
+    return found
+
+
+def _ranges(table: Table) -> list[Range]:
+    found: list[Range] = []
+    for key in table.data:
+        ends, path = table.table(key), _path(table, key, key)
+        low, high = (ends.get(end, float, 0.0) if end in ends.data else None for end in ("min", "max"))
+        if low is None and high is None:
+            table.wrong(key, "takes { min = ..., max = ... }")
+        elif low is not None and high is not None and low > high:
+            table.wrong(key, f"min {low:g} is above max {high:g}")
+        ends.done()
+        if path:
+            found.append(Range(path=path, low=low, high=high))
+    return found
+
+
+def _choices(table: Table) -> list[Choice]:
+    found: list[Choice] = []
+    for key in table.data:
+        values, path = table.get(key, list, []), _path(table, key, key)
+        if not values:
+            table.wrong(key, "takes a list of the values that are allowed")
+        elif path:
+            found.append(Choice(path=path, values=tuple(values)))
+    return found
+
+
+def _relation(table: Table) -> Relation | None:
+    formula = table.parsed("must", parse_condition)
+    reason = table.parsed("reason", parse_template)
+    table.done()
+    return None if formula is None or reason is None else Relation(formula=formula, reason=reason)
+
+
+def _forbidden(table: Table) -> Forbidden | None:
+    each = table.parsed("each", parse_path, required=False)
+    when = table.parsed("when", parse_condition)
+    reason = table.parsed("reason", parse_template)
+    suggest = table.get("suggest", str, "")
+    if suggest:
+        table.parse("suggest", suggest, parse_edit)
+    table.done()
+    if each is not None and not any(isinstance(segment, Star) for segment in each):
+        table.wrong("each", "names one place only", "write a path with *, or leave `each` out")
+    if when is None or reason is None:
+        return None
+    _only_config(table, when)
+    return Forbidden(when=when, reason=reason, each=each, suggest=suggest)
+
+
+def _only_config(table: Table, expression: Expression) -> None:
+    if expression.metrics:
+        table.wrong("when", "guardrails see a config and no metrics", "make it a [[rule]]")
