@@ -1,5 +1,6 @@
 """A series: one metric over steps, and where it was read."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -28,3 +29,22 @@ class Series:
     steps: npt.NDArray[np.int64]
     values: npt.NDArray[np.float64]
     source: Source
+
+
+def series_of(
+    name: str,
+    steps: Sequence[int] | npt.NDArray[np.int64],
+    values: Sequence[float] | npt.NDArray[np.float64],
+    source: Source,
+) -> Series:
+    """The series of points in the order they were logged: sorted by step, the later point of one step wins."""
+    step_array = np.asarray(steps, dtype=np.int64)
+    value_array = np.asarray(values, dtype=np.float64)
+    if step_array.shape != value_array.shape or step_array.ndim != 1:
+        raise ValueError(f"{name}: {step_array.shape} steps, {value_array.shape} values")
+    if step_array.size > 1 and not bool(np.all(np.diff(step_array) > 0)):
+        order = np.argsort(step_array, kind="stable")
+        step_array, value_array = step_array[order], value_array[order]
+        is_last_of_its_step = np.append(np.diff(step_array) > 0, True)
+        step_array, value_array = step_array[is_last_of_its_step], value_array[is_last_of_its_step]
+    return Series(name=name, steps=step_array, values=value_array, source=source)
