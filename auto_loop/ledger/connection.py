@@ -3,7 +3,7 @@
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeAlias
 
@@ -71,7 +71,8 @@ class Connection:
         with in_plain_words(self.file):
             kind = network_kind(self.file)
             _set_journal(self._raw, "delete" if kind else "wal")
-            self._raw.execute("PRAGMA synchronous = FULL")
+            # Without WAL a commit is the journal's removal, which only EXTRA brings to the disk at once.
+            self._raw.execute(f"PRAGMA synchronous = {'EXTRA' if kind else 'FULL'}")
             self._raw.execute("PRAGMA foreign_keys = ON")
             bring_up_to_date(self._raw, self.file)
         if kind:
@@ -149,7 +150,8 @@ class Connection:
     def _roll_back(self) -> None:
         """Undo what is open; SQLite has already done so itself after a full disk."""
         if self._raw.in_transaction:
-            self._raw.execute("ROLLBACK")
+            with suppress(sqlite3.Error):  # what went wrong first is what the person must hear of
+                self._raw.execute("ROLLBACK")
 
     @contextmanager
     def one_view(self) -> Iterator[None]:

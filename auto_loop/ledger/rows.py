@@ -11,13 +11,18 @@ from auto_loop.domain.history import ProposalRecord, SilenceRecord
 from auto_loop.domain.job import Attempt, AttemptId, Handle, Job, JobId, JobState, Origin, Outcome
 from auto_loop.domain.proposal import Proposal, Silence, Verdict
 from auto_loop.domain.request import Request, RequestId
+from auto_loop.domain.series import Source
 from auto_loop.domain.study import Loop, RoundState, Study
-from auto_loop.domain.summary import MetricStats, Summary, stats_from_json, stats_to_json
+from auto_loop.domain.summary import MetricStats, Summary
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_SOURCES = {source.value: source for source in Source}
 
 
 def text_of(value: object) -> str:
     """A value as compact JSON, the form in which lists and mappings lie in a column."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return _ENCODER.encode(value)
 
 
 def origin_columns(origin: Origin) -> dict[str, str | int | None]:
@@ -34,8 +39,35 @@ def origin_columns(origin: Origin) -> dict[str, str | int | None]:
 
 
 def metrics_text(metrics: Mapping[str, MetricStats]) -> str:
-    """A summary's metrics as they lie in their column."""
-    return text_of({name: stats_to_json(stats) for name, stats in metrics.items()})
+    """A summary's metrics as they lie in their column: lists, for a history reads a hundred thousand of them.
+
+    A new statistic goes to the end of the list, and its absence in older rows means that it is not known.
+    """
+    return text_of(
+        {
+            name: [s.first, s.last, s.best, s.best_step, s.delta, s.pct, s.n, s.nan_count, s.source]
+            for name, s in metrics.items()
+        }
+    )
+
+
+def metrics_of(text: str) -> dict[str, MetricStats]:
+    """A summary's metrics from their column."""
+    metrics: dict[str, list[Any]] = json.loads(text)
+    return {
+        name: MetricStats(
+            first=stats[0],
+            last=stats[1],
+            best=stats[2],
+            best_step=stats[3],
+            delta=stats[4],
+            pct=stats[5],
+            n=stats[6],
+            nan_count=stats[7],
+            source=_SOURCES[stats[8]],
+        )
+        for name, stats in metrics.items()
+    }
 
 
 def study_of(row: Row) -> Study:
@@ -137,14 +169,13 @@ def _handle_of(row: Row) -> Handle | None:
 def summary_of(row: Row, job: Job) -> Summary:
     """A row of `summary`, with the config, outcome and log tail that the job itself holds."""
     attempt = next(attempt for attempt in job.attempts if attempt.id == row["attempt"])
-    metrics: dict[str, Any] = json.loads(row["metrics"])
     return Summary(
         run_dir=row["run_dir"],
         config=job.config,
         config_file=row["config_file"],
         outcome=attempt.outcome,
         wandb_url=row["wandb_url"],
-        metrics={name: stats_from_json(stats) for name, stats in metrics.items()},
+        metrics=metrics_of(row["metrics"]),
         log_tail=attempt.log_tail,
         notes=_texts(row["notes"]),
     )

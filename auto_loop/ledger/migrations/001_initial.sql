@@ -65,13 +65,13 @@ CREATE TABLE job (
     not_before  REAL NOT NULL DEFAULT 0 CHECK (not_before >= 0),
     cause       TEXT NOT NULL DEFAULT '',
     CHECK ((state = 'done') = (outcome IS NOT NULL)),
-    CHECK (cause = '' OR outcome = 'cancelled'),
+    CHECK (cause = '' OR outcome IS 'cancelled'),
     UNIQUE (loop, name),
     UNIQUE (loop, position)
 ) STRICT;
 CREATE INDEX job_of_round ON job (loop, round, state);
 CREATE INDEX job_queue ON job (loop, not_before, position) WHERE state = 'queued';
-CREATE INDEX job_active ON job (loop) WHERE state IN ('starting', 'running');
+CREATE INDEX job_active ON job (loop, position) WHERE state IN ('starting', 'running');
 
 CREATE TRIGGER job_added AFTER INSERT ON job BEGIN
     UPDATE tally
