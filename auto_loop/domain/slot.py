@@ -22,6 +22,11 @@ class Gpu:
     memory_total: int
     memory_used: int = 0
 
+    @property
+    def is_mig(self) -> bool:
+        """Whether this is one part of a GPU that is split; it is named by its UUID alone."""
+        return self.uuid.startswith("MIG-")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slot:
@@ -34,5 +39,12 @@ class Slot:
 
     @property
     def visible(self) -> str:
-        """The value of CUDA_VISIBLE_DEVICES: physical numbers, or nothing at all on a CPU slot."""
-        return ",".join(str(gpu.index) for gpu in self.gpus)
+        """The value of CUDA_VISIBLE_DEVICES: physical numbers (a MIG device's UUID), nothing at all on a CPU slot."""
+        return ",".join(gpu.uuid if gpu.is_mig else str(gpu.index) for gpu in self.gpus)
+
+    @property
+    def place(self) -> str:
+        """Where a job on this slot computes, as people read it."""
+        if not self.gpus:
+            return f"CPU, {self.cpu_threads} thread{'s' if self.cpu_threads > 1 else ''}"
+        return "GPU " + ", ".join(str(gpu.index) for gpu in self.gpus)
