@@ -1,1 +1,1 @@
-"""Turn a study's history into the round report."""
+"""The round report: a study's history as a value, and that value as Markdown and as JSON."""

@@ -1,0 +1,180 @@
+"""A job in Markdown: its row in the round's table, and its block with everything that is known of it."""
+
+import json
+from collections.abc import Mapping
+
+from auto_loop.domain.config import Json
+from auto_loop.domain.job import JobState, Outcome
+from auto_loop.domain.stats import Direction
+from auto_loop.reporting import figures
+from auto_loop.reporting.lens import Lens
+from auto_loop.reporting.markdown import block, code, cut, inline, link, table
+from auto_loop.reporting.report import Comparison, JobReport, Metric, Report, RoundReport
+
+COLUMNS = 4  # key metrics in a round's table; more make it unreadable, and the job's block has them all
+_ARROWS = {Direction.HIGHER: " ↑", Direction.LOWER: " ↓", Direction.NONE: ""}
+_NAMES = 12
+
+
+def job_table(one: RoundReport, report: Report) -> list[str]:
+    """One row a job: what changed and why, the key metrics first → last, the best, how it ended."""
+    lens = report.lens
+    logged = {metric.name for job in one.jobs for metric in job.key}
+    names = [name for name in lens.shown if name in logged][:COLUMNS]
+    header = ["Job", "Changed against its parent", "Why", *(metric_name(name, lens) for name in names)]
+    if lens.main_metric in names:
+        header.append("Best @step")
+    header += ["Outcome", "Duration"]
+    return table(header, (_row(job, names, report) for job in one.jobs))
+
+
+def _row(job: JobReport, names: list[str], report: Report) -> list[str]:
+    key = {metric.name: metric for metric in job.key}
+    cells = [
+        f"{job.id} {code(job.name)}",
+        ", ".join(code(cut(change, 60)) for change in job.changes) or figures.NONE,
+        inline(cut(job.reason, 90)) or figures.NONE,
+        *(first_to_last(key.get(name)) for name in names),
+    ]
+    if report.lens.main_metric in names:
+        cells.append(best(job.main))
+    return [*cells, standing(job), figures.duration(job.duration_s)]
+
+
+def metric_name(name: str, lens: Lens) -> str:
+    """A metric's name, and an arrow the way it gets better."""
+    return f"{code(name)}{_ARROWS[lens.direction(name)]}"
+
+
+def first_to_last(metric: Metric | None) -> str:
+    """`0.52 → 0.31`, with the health of the last value where the metric has a band."""
+    if metric is None:
+        return figures.NONE
+    stats = metric.stats
+    values = figures.number(stats.last) if stats.first is None else _arrow(stats.first, stats.last)
+    return f"{values} ({metric.health})" if metric.health else values
+
+
+def best(metric: Metric | None) -> str:
+    """`0.3062 @500`: the best value and its step."""
+    if metric is None or metric.stats.best is None:
+        return figures.NONE
+    step = f" @{metric.stats.best_step}" if metric.stats.best_step is not None else ""
+    return f"{figures.number(metric.stats.best)}{step}"
+
+
+def standing(job: JobReport) -> str:
+    """How the job ended or stands; what needs a look is in bold."""
+    if job.failed:
+        return f"**{job.outcome}**"
+    return str(job.outcome or job.state)
+
+
+def noise(repeats: Json) -> str:
+    """What is known of the spread between runs that differ in nothing but the seed."""
+    return f"no noise floor known (repeats {repeats})"
+
+
+def compared(against: Comparison, lens: Lens, repeats: Json) -> str:
+    """A comparison said no more strongly than one run can bear."""
+    if against.difference == 0:
+        return f"the same best, {figures.number(against.best)}, as job {against.parent}"
+    word = "higher" if against.difference > 0 else "lower"
+    said = (
+        f"best {figures.number(against.best)}, {figures.number(abs(against.difference))} {word} than job"
+        f" {against.parent} ({figures.number(against.parent_best)}) on one seed; {noise(repeats)}"
+    )
+    if not against.matters:
+        return f"{said}; less than the smallest difference that matters ({figures.number(lens.min_difference)})"
+    return said
+
+
+def job_block(job: JobReport, report: Report) -> list[str]:
+    """Everything about one job, compactly."""
+    lines = [*_origin(job), *_whereabouts(job)]
+    if job.against:
+        lines.append(f"- Against its parent: {compared(job.against, report.lens, report.repeats(job.loop))}.")
+    lines += [f"- Note from reading it: {inline(note)}" for note in job.reading_notes]
+    return [*lines, "", *_metrics(job, report), *_failure(job)]
+
+
+def _origin(job: JobReport) -> list[str]:
+    config = f"- Config: {code(job.cfg)}"
+    if job.parent_cfg:
+        number = f"job {job.parent}, " if job.parent is not None else ""
+        config += f", from {number}{code(job.parent_cfg)}"
+    lines = [config]
+    if job.changes:
+        lines.append("- Changed:")
+        lines += [f"  - {code(change)}" for change in job.changes]
+    if job.reason:
+        by = code(job.rule) if job.rule else inline(job.proposer)
+        lines.append(f"- Why: {inline(job.reason)}{f' ({by})' if by else ''}")
+    if job.evidence:
+        lines.append(f"- Evidence: {evidence(job.evidence)}")
+    return lines + [f"- Note: {inline(note)}" for note in job.notes]
+
+
+def evidence(readings: Mapping[str, Json]) -> str:
+    """The readings that a reason rests on, as `name = value`."""
+    return ", ".join(f"{code(name)} = {_reading(value)}" for name, value in readings.items())
+
+
+def _reading(value: Json) -> str:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return figures.number(value)
+    return inline(cut(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), 120))
+
+
+def _whereabouts(job: JobReport) -> list[str]:
+    tries = f", attempt {job.attempts}" if job.attempts > 1 else ""
+    place = f" in {inline(job.place)}" if job.place else ""
+    took = f" after {figures.duration(job.duration_s)}" if job.duration_s is not None else ""
+    lines = [f"- Outcome: {standing(job)}{took}{place}{tries}", f"- Output: {code(job.output_dir)}"]
+    if job.log:
+        lines.append(f"- Log: {code(job.log)}")
+    if job.wandb_url:
+        lines.append(f"- W&B: {link(job.wandb_url)}")
+    return lines
+
+
+def _metrics(job: JobReport, report: Report) -> list[str]:
+    if not job.metrics:
+        waiting = job.state is not JobState.DONE
+        return ["No metrics yet." if waiting else "No metrics could be read from its output folder.", ""]
+    others = len(job.metrics) - len(job.key)
+    if not job.key:
+        names = ", ".join(code(name) for name in sorted(job.metrics)[:_NAMES])
+        rest = f" and {len(job.metrics) - _NAMES} more" if len(job.metrics) > _NAMES else ""
+        return [f"None of the key metrics was logged. Logged were: {names}{rest}.", ""]
+    header = ["Metric", "First", "Last", "Best @step", "Δ", "%", "Points"]
+    lines = table(header, (_metric_row(metric, report.lens) for metric in job.key))
+    more = [f"{figures.count(others, 'further metric')} in the JSON beside this report.", ""] if others > 0 else []
+    return [*lines, "", *more]
+
+
+def _metric_row(metric: Metric, lens: Lens) -> list[str]:
+    stats = metric.stats
+    points = str(stats.n) + (f" and {stats.nan_count} not finite" if stats.nan_count else "")
+    return [
+        metric_name(metric.name, lens),
+        figures.number(stats.first),
+        figures.number(stats.last) + (f" ({metric.health})" if metric.health else ""),
+        best(metric),
+        figures.signed(stats.delta),
+        figures.percent(stats.pct),
+        points,
+    ]
+
+
+def _failure(job: JobReport) -> list[str]:
+    if job.outcome in (None, Outcome.SUCCEEDED):
+        return []
+    lines = [f"Cause: {inline(job.cause) or 'not known'}", ""]
+    if not job.log_lines:
+        return lines
+    return [*lines, "The end of its log:", "", *block(job.log_lines), ""]
+
+
+def _arrow(first: float | None, last: float | None) -> str:
+    return f"{figures.number(first)} → {figures.number(last)}"

@@ -1,0 +1,215 @@
+"""The opening of a report: the newest loop in a few lines, its rounds in one table, and the loops before it."""
+
+from collections import Counter
+from collections.abc import Iterable
+from datetime import tzinfo
+
+from auto_loop.domain.job import JobId, Outcome
+from auto_loop.domain.proposal import Verdict
+from auto_loop.domain.stats import Direction
+from auto_loop.reporting import figures
+from auto_loop.reporting.attention import MOST, attention
+from auto_loop.reporting.jobs import best, metric_name, noise
+from auto_loop.reporting.lens import Health, Lens
+from auto_loop.reporting.markdown import code, cut, inline, table
+from auto_loop.reporting.report import JobReport, LoopReport, Metric, Report, RoundReport
+
+_STANDINGS = (*(str(outcome) for outcome in Outcome), "running", "starting", "queued")
+
+
+def opening(report: Report, zone: tzinfo) -> list[str]:
+    """What a person reads first."""
+    if not report.loops:
+        return ["Nothing has run in this study yet.", ""]
+    newest, *earlier = report.loops
+    lines = [
+        _when(newest, report, zone),
+        *_best(newest, report),
+        *(_vital(name, newest, report) for name in _banded(newest, report.lens)),
+        _decided(newest),
+        _stopped(newest),
+        *attention(newest, report),
+        "",
+        "## Round by round",
+        "",
+        *_rounds(newest, report.lens),
+        "",
+    ]
+    if earlier:
+        lines += ["## Earlier loops", "", *_loops(earlier, report, zone), ""]
+    return lines
+
+
+def standings(counts: dict[str, int]) -> str:
+    """`10 succeeded, 1 failed`."""
+    return ", ".join(f"{counts[word]} {word}" for word in _STANDINGS if counts.get(word)) or "none yet"
+
+
+def _when(loop: LoopReport, report: Report, zone: tzinfo) -> str:
+    ended = loop.loop.ended_at
+    end = ended if ended is not None else report.written_at
+    rounds = figures.count(len(loop.rounds), "round")
+    took = figures.duration(end - loop.loop.started_at)
+    return (
+        f"- **Loop {loop.loop.number}**, {figures.span(loop.loop.started_at, end, zone)} ({took}"
+        f"{'' if ended is not None else ', not ended'}): {rounds}, {figures.count(len(loop.jobs), 'job')}:"
+        f" {standings(dict(loop.standing))}."
+    )
+
+
+def _best(loop: LoopReport, report: Report) -> list[str]:
+    lens = report.lens
+    if not lens.main_metric:
+        return ["- **Best**: not judged, since no main metric was named."]
+    if loop.best is None:
+        return [f"- **Best**: none yet; no ended job has a best value of {code(lens.main_metric)}."]
+    job, way = loop.best, "higher" if lens.direction(lens.main_metric) is Direction.HIGHER else "lower"
+    return [
+        f"- **Best {code(lens.main_metric)}** ({way} is better): **{best(job.main)}**, job {job.id} {code(job.name)}"
+        f" of round {job.round}. {_against_first(loop, job, lens, way)}",
+        f"  - config {code(job.cfg)}",
+        f"  - output {code(job.output_dir)}",
+    ]
+
+
+def _against_first(loop: LoopReport, job: JobReport, lens: Lens, way: str) -> str:
+    """The best against the best of the first round, said no more strongly than single runs can bear."""
+    seeds = f"one seed each, {noise(loop.loop.flags.get('repeats', 1))}"
+    first = loop.rounds[0].best
+    if first is None or first.best is None or job.best is None:
+        return f"No job of the first round can be compared with it ({seeds})."
+    if job.round == loop.rounds[0].number:
+        later = len(loop.rounds) > 1
+        return f"{f'No later round went {way}' if later else 'There is no later round to compare'} ({seeds})."
+    gap = abs(job.best - first.best)
+    share = f" ({abs(100 * gap / first.best):.3g} %)" if first.best else ""
+    small = (
+        f" That is less than the smallest difference that matters ({figures.number(lens.min_difference)})."
+        if gap < lens.min_difference
+        else ""
+    )
+    return (
+        f"{figures.number(gap)}{share} {way} than the best of round {loop.rounds[0].number}"
+        f" ({figures.number(first.best)}, job {first.id}): {seeds}.{small}"
+    )
+
+
+def _banded(loop: LoopReport, lens: Lens) -> list[str]:
+    logged = {metric.name for job in loop.jobs for metric in job.key if metric.health}
+    return [name for name in lens.shown if name in logged]
+
+
+def _vital(name: str, loop: LoopReport, report: Report) -> str:
+    """How many jobs left a banded metric dead, its highest last value by rounds, and who brought it to life."""
+    found = [(job, metric) for job in loop.jobs for metric in job.key if metric.name == name and metric.health]
+    counts = Counter(metric.health for _, metric in found)
+    told = ", ".join(f"{health} in {counts[health]}" for health in Health if counts[health])
+    by_round = " → ".join(highest(name, each) for each in loop.rounds if _of(name, each.jobs))
+    return (
+        f"- **{code(name)}** ({band_in_words(name, report.lens)}): last value {told} of"
+        f" {figures.count(len(found), 'job')}; highest by round {by_round}.{_woken(found, report)}"
+    )
+
+
+def _woken(found: list[tuple[JobReport, Metric]], report: Report) -> str:
+    """The jobs whose parent left the metric dead and that did not."""
+    told = []
+    for job, metric in found:
+        parent = report.job(job.parent) if job.parent is not None else None
+        before = next((each for each in parent.key if each.name == metric.name), None) if parent else None
+        if before and before.health is Health.DEAD and metric.health is not Health.DEAD:
+            values = f"{figures.number(before.stats.last)} → {figures.number(metric.stats.last)}"
+            told.append(f"job {job.id} ({values}, from job {job.parent})")
+    return f" No longer dead against its parent: {', '.join(told)}." if told else ""
+
+
+def band_in_words(name: str, lens: Lens) -> str:
+    """`dead below 1e-6, band from 0.001`."""
+    band = lens.band(name)
+    if band is None:
+        return "no band"
+    parts = [
+        f"dead below {figures.number(band.dead_below)}" if band.dead_below is not None else "",
+        f"band from {figures.number(band.low)}" if band.low is not None else "",
+        f"up to {figures.number(band.high)}" if band.high is not None else "",
+    ]
+    return ", ".join(part for part in parts if part) or "no band"
+
+
+def highest(name: str, one: RoundReport) -> str:
+    """The highest last value of a metric in a round."""
+    values = [metric.stats.last for metric in _of(name, one.jobs) if metric.stats.last is not None]
+    return figures.number(max(values)) if values else figures.NONE
+
+
+def _of(name: str, jobs: Iterable[JobReport]) -> list[Metric]:
+    return [metric for job in jobs for metric in job.key if metric.name == name]
+
+
+def _decided(loop: LoopReport) -> str:
+    records = [record for each in loop.rounds for record in each.proposals]
+    silent = _silent(loop)
+    if not records:
+        return f"- **Decided**: nothing was proposed{f'; {silent}' if silent else ''}."
+    counts = Counter(record.verdict for record in records)
+    spoken = Counter(record.proposal.rule or record.proposal.proposer for record in records)
+    by = ", ".join(f"{code(name)} {n}" for name, n in spoken.most_common(6))
+    return (
+        f"- **Decided**: {figures.count(len(records), 'proposal')} ({by}): {counts[Verdict.ACCEPTED]} taken,"
+        f" {counts[Verdict.REFUSED]} refused, {counts[Verdict.NO_PLACE]} without a place"
+        f"{f'; {silent}' if silent else ''}."
+    )
+
+
+def _silent(loop: LoopReport) -> str:
+    """`no rule fired (job 4, job 7)`, a cause once."""
+    silences = [record.silence for each in loop.rounds for record in each.silences]
+    by_cause = {each.cause: [one.parent for one in silences if one.cause == each.cause] for each in silences}
+    return "; ".join(f"{inline(cause)} ({_listed(jobs)})" for cause, jobs in by_cause.items())
+
+
+def _listed(jobs: list[JobId]) -> str:
+    shown = ", ".join(f"job {number}" for number in jobs[:MOST])
+    return f"{shown} and {len(jobs) - MOST} more" if len(jobs) > MOST else shown
+
+
+def _stopped(loop: LoopReport) -> str:
+    if loop.loop.ended_at is None:
+        return "- **Why it stopped**: it has not stopped; this is how it stands so far."
+    return f"- **Why it stopped**: {inline(loop.loop.end_reason) or 'no reason is recorded'}."
+
+
+def _rounds(loop: LoopReport, lens: Lens) -> list[str]:
+    banded = _banded(loop, lens)
+    header = ["Round", "Jobs"]
+    if lens.main_metric:
+        header += [f"Best {metric_name(lens.main_metric, lens)} @step", "Job", "Changed in it"]
+    header += [f"Highest last {code(name)}" for name in banded]
+    return table(header, (_round_row(each, banded, lens) for each in loop.rounds))
+
+
+def _round_row(one: RoundReport, banded: list[str], lens: Lens) -> list[str]:
+    job = one.best
+    cells = [str(one.number), standings(Counter(str(job.outcome or job.state) for job in one.jobs))]
+    if lens.main_metric:
+        cells += [
+            best(job.main) if job else figures.NONE,
+            f"{job.id} {code(job.name)}" if job else figures.NONE,
+            (", ".join(code(cut(change, 60)) for change in job.changes) if job else "") or figures.NONE,
+        ]
+    return cells + [highest(name, one) for name in banded]
+
+
+def _loops(loops: list[LoopReport], report: Report, zone: tzinfo) -> list[str]:
+    def row(loop: LoopReport) -> list[str]:
+        job = loop.best
+        return [
+            str(loop.loop.number),
+            figures.moment(loop.loop.started_at, zone),
+            standings(dict(loop.standing)),
+            f"{best(job.main)}, job {job.id} {code(job.name)}" if job else figures.NONE,
+            inline(loop.loop.end_reason) or ("not ended" if loop.loop.ended_at is None else figures.NONE),
+        ]
+
+    name = report.lens.main_metric
+    return table(["Loop", "Started", "Jobs", f"Best {code(name)}" if name else "Best", "Ended"], map(row, loops))

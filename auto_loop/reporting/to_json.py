@@ -1,0 +1,113 @@
+"""Reports as JSON: the file of all studies that other tools read. Every key of it is a promise."""
+
+import json
+import math
+from collections.abc import Iterable
+
+from auto_loop.domain.config import Json
+from auto_loop.domain.history import ProposalRecord, SilenceRecord
+from auto_loop.domain.job import JobId
+from auto_loop.domain.proposal import Verdict
+from auto_loop.domain.study import Loop
+from auto_loop.domain.summary import stats_to_json
+from auto_loop.reporting.report import JobReport, Report, RoundReport
+
+SCHEMA = 1
+
+
+def to_json(reports: Iterable[Report]) -> str:
+    """The studies of `reports` as one JSON text; rounds from the oldest loop to the newest."""
+    studies: dict[str, Json] = {each.study.name: _study(each) for each in reports}
+    whole = _finite({"schema": SCHEMA, "studies": studies})
+    text = json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False)
+    return text.encode("utf-8", "replace").decode() + "\n"
+
+
+def _finite(value: Json) -> Json:
+    """`value` with null for every nan and infinity, which JSON has no word for."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _study(report: Report) -> dict[str, Json]:
+    oldest_first = report.loops[::-1]
+    return {
+        "pack": report.study.pack,
+        "profile": report.study.profile,
+        "main_metric": report.lens.main_metric,
+        "loops": [_loop(each.loop) for each in oldest_first],
+        "rounds": [_round(report, each) for loop in oldest_first for each in loop.rounds],
+    }
+
+
+def _loop(loop: Loop) -> dict[str, Json]:
+    return {
+        "loop": loop.number,
+        "started_at": loop.started_at,
+        "ended_at": loop.ended_at,
+        "end_reason": loop.end_reason,
+    }
+
+
+def _round(report: Report, each: RoundReport) -> dict[str, Json]:
+    accepted = [record for record in each.proposals if record.verdict is Verdict.ACCEPTED]
+    refused = [record for record in each.proposals if record.verdict is not Verdict.ACCEPTED]
+    return {
+        "round": each.number,
+        "loop": each.loop,
+        "jobs": [_job(job) for job in each.jobs],
+        "proposals": [{**_proposal(report, record), "child": _cfg(report, record.child)} for record in accepted],
+        "refusals": [
+            {**_proposal(report, record), "verdict": record.verdict.value, "reasons": list(record.reasons)}
+            for record in refused
+        ],
+        "silences": [_silence(report, record) for record in each.silences],
+    }
+
+
+def _job(job: JobReport) -> dict[str, Json]:
+    return {
+        "cfg": job.cfg,
+        "parent": job.parent_cfg or None,
+        "reason": job.reason,
+        "changes": list(job.changes),
+        "output_dir": job.output_dir,
+        "log": job.log,
+        "wandb_url": job.wandb_url,
+        "outcome": job.outcome.value if job.outcome else None,
+        "duration_s": round(job.duration_s, 3) if job.duration_s is not None else None,
+        "metrics": {name: stats_to_json(stats) for name, stats in sorted(job.metrics.items())},
+        "job": job.id,
+        "name": job.name,
+        "state": job.state.value,
+        "attempts": job.attempts,
+        "cause": job.cause,
+    }
+
+
+def _proposal(report: Report, record: ProposalRecord) -> dict[str, Json]:
+    return {
+        "parent": _cfg(report, record.parent),
+        "proposer": record.proposal.proposer,
+        "rule": record.proposal.rule,
+        "reason": record.proposal.reason,
+        "changes": list(record.edits),
+        "evidence": dict(record.proposal.evidence),
+    }
+
+
+def _silence(report: Report, record: SilenceRecord) -> dict[str, Json]:
+    return {
+        "parent": _cfg(report, record.silence.parent),
+        "cause": record.silence.cause,
+        "detail": record.silence.detail,
+    }
+
+
+def _cfg(report: Report, number: JobId | None) -> str | None:
+    """The config file of a job, by which the file's readers know it."""
+    job = report.job(number) if number is not None else None
+    return job.cfg if job else None
