@@ -15,7 +15,6 @@ from auto_loop.domain.series import Source
 from auto_loop.domain.study import Loop, RoundState, Study
 from auto_loop.domain.summary import MetricStats, Summary
 
-
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _SOURCES = {source.value: source for source in Source}
 

@@ -18,7 +18,7 @@ COMMITS = 40
 
 
 def write_a_study(file: Path, number: int, gate: "multiprocessing.synchronize.Barrier") -> None:
-    gate.wait()
+    gate.wait(timeout=60)
     with Ledger.open(file, Ticks()) as ledger:
         ledger.ensure_study(f"study{number}", "default", "script")
         ledger.open_loop(f"study{number}", LOOP + number, {})
