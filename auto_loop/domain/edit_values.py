@@ -55,7 +55,7 @@ def _parse_other(text: str) -> Json:
     if _WHOLE.fullmatch(word) and len(word) > _MOST_DIGITS:
         raise ValueRefusedError("the number is not finite as a float", f"it has {len(word)} digits")
     if _ALMOST_NUMBER.fullmatch(word) and not _WHOLE.fullmatch(word):
-        hint = f'write {float(word):.17g}, or "{word}" for a text'
+        hint = f'write {repr(float(word)).removesuffix(".0")}, or "{word}" for a text'
         raise ValueRefusedError("the number is not written as JSON has it", hint)
     if word[0] in "[{":
         try:
