@@ -26,7 +26,7 @@ NAME = re.compile(r"pick_place_(?P<state>state_)?(?P<domain>source|target)_(?P<e
 HELD_OUT = 20  # episodes of each kind; the state-only variant has an eighth of it
 MAX_STEPS, STEPS_AFTER_SUCCESS = 120, 3
 MILLIMETRES = 1000.0
-ACTION_SCALE = 10.0  # one unit of the simulation's action moves the hand by 10 mm a step
+FULL_EFFORT = 10.0  # of the gripper, so that it weighs beside millimetres
 PUCK_LOW, PUCK_HIGH = (-0.1, 0.6, 0.02), (0.1, 0.7, 0.02)
 GOAL_LOW, GOAL_HIGH = (-0.1, 0.8, 0.05), (0.1, 0.9, 0.3)
 NEAREST_GOAL = 0.15  # metres on the table; the simulation's own rule for this task
@@ -79,7 +79,7 @@ def make(recipe: Recipe, folder: Path) -> None:
 UNITS = {
     STATE: "hand x, y, z and gripper opening, mm",
     ENVIRONMENT_STATE: "puck x, y, z and goal x, y, z, mm",
-    ACTION: "hand displacement x, y, z, mm a step, and gripper effort, 0 to 10",
+    ACTION: "commanded hand x, y, z, mm, and gripper effort, 0 to 10",
     IMAGE: "RGB, 0 to 255",
 }
 
@@ -123,21 +123,21 @@ class Stage:
         after_success = -1
         while len(rows) < MAX_STEPS and after_success < STEPS_AFTER_SUCCESS:
             action = np.clip(self._expert.get_action(observation), -1, 1)
-            rows.append(self._row(observation, action, rng))
+            row = self._observed(observation, rng)
             observation, _, _, _, info = self._environment.step(action)
+            # The arm follows a commanded place: recorded as an absolute target, as real rigs do, not as a velocity.
+            command = [*self._environment.data.mocap_pos[0] * MILLIMETRES, action[3] * FULL_EFFORT]
+            rows.append({**row, ACTION: np.array(command, dtype=np.float32)})
             after_success += info["success"] > 0 or after_success >= 0
         if after_success < 0:
             return None
         return {key: np.stack([row[key] for row in rows]) for key in rows[0]}
 
-    def _row(
-        self, observation: npt.NDArray[np.float64], action: npt.NDArray[Any], rng: np.random.Generator
-    ) -> dict[str, npt.NDArray[Any]]:
+    def _observed(self, observation: npt.NDArray[np.float64], rng: np.random.Generator) -> Arrays:
         hand, opening, puck, goal = observation[:3], observation[3:4] / 10, observation[4:7], observation[-3:]
-        row: dict[str, npt.NDArray[Any]] = {
+        row: Arrays = {
             STATE: (np.concatenate([hand, opening]) * MILLIMETRES).astype(np.float32),
             ENVIRONMENT_STATE: (np.concatenate([puck, goal]) * MILLIMETRES).astype(np.float32),
-            ACTION: (action * ACTION_SCALE).astype(np.float32),
         }
         if self._camera is not None:
             row[IMAGE] = self._camera.shoot(self._environment.data, goal, rng)

@@ -31,12 +31,17 @@ class Learner:
     """
 
     def __init__(self, config: TrainConfig, corpus: Corpus, accelerator: Any) -> None:
+        # A nearly dead plan makes gradients of 1e-40, and arithmetic on denormals is a hundred times slower.
+        torch.set_flush_denormal(True)
         self.config, self._corpus, self._accelerator = config, corpus, accelerator
         rank = accelerator.process_index
         torch.manual_seed(config.seed)
         self.policy = ActPolicy(config.policy, corpus.frames.shapes).to(accelerator.device)
         self.optimizer = torch.optim.AdamW(
-            self.policy.parameters(), lr=config.policy.optimizer_lr, weight_decay=config.policy.optimizer_weight_decay
+            self.policy.parameters(),
+            lr=config.policy.optimizer_lr,
+            weight_decay=config.policy.optimizer_weight_decay,
+            fused=accelerator.device.type in ("cpu", "cuda"),  # a tenth of the step's time, with models this small
         )
         self.streams = {name: np.random.default_rng([config.seed, stream, rank]) for name, stream in STREAMS.items()}
         torch.manual_seed(int(np.random.SeedSequence([config.seed, 3, rank]).generate_state(1)[0]))
@@ -75,7 +80,8 @@ class Learner:
             divergence = kl_divergence(prediction.mean.float(), prediction.log_variance.float()).mean()
         loss = l1 + self.config.policy.kl_weight * divergence
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        return {"train/loss": float(loss), "train/l1_loss": float(l1), "train/kld_loss": float(divergence)}
+        losses = {"train/loss": loss, "train/l1_loss": l1, "train/kld_loss": divergence}
+        return {name: float(value.detach()) for name, value in losses.items()}
 
     def _transport(self) -> dict[str, float]:
         """Backward of lambda times the transport loss, on top of the gradients that are there.

@@ -172,11 +172,11 @@ def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
 
 def _image_tower(dim: int) -> nn.Module:
     return nn.Sequential(
-        nn.Conv2d(3, 32, 5, stride=2, padding=2),
+        nn.Conv2d(3, 16, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(16, 32, 3, stride=2, padding=1),
         nn.ReLU(),
         nn.Conv2d(32, dim, 3, stride=2, padding=1),
-        nn.ReLU(),
-        nn.Conv2d(dim, dim, 3, stride=2, padding=1),
     )
 
 
