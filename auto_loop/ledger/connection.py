@@ -2,7 +2,7 @@
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeAlias
@@ -92,17 +92,27 @@ class Connection:
     def run(self, query: str, /, **values: Value) -> int:
         """Run the named query; the number of rows that it changed. SQLite's errors become ours."""
         try:
-            return self._raw.execute(SQL[query], values).rowcount
+            return self._execute(query, values).rowcount
         except sqlite3.Error as error:
             raise explained(error, self.file) from error
 
     def rows(self, query: str, /, **values: Value) -> list[sqlite3.Row]:
         """All rows of the named query."""
         try:
-            rows: list[sqlite3.Row] = self._raw.execute(SQL[query], values).fetchall()
+            rows: list[sqlite3.Row] = self._execute(query, values).fetchall()
         except sqlite3.Error as error:
             raise explained(error, self.file) from error
         return rows
+
+    def _execute(self, query: str, values: Mapping[str, Value]) -> sqlite3.Cursor:
+        """The statement, run. Text with half a character in it (a torn log) is written with the half spelt out.
+
+        In a JSON column the spelling, `\\ud800`, is JSON's own.
+        """
+        try:
+            return self._raw.execute(SQL[query], values)
+        except UnicodeEncodeError:
+            return self._raw.execute(SQL[query], {name: _whole(value) for name, value in values.items()})
 
     def row(self, query: str, /, **values: Value) -> sqlite3.Row | None:
         """The first row of the named query, which may have no second; None without any."""
@@ -165,6 +175,11 @@ class Connection:
             yield
         finally:
             self._roll_back()
+
+
+def _whole(value: Value) -> Value:
+    """A text that can be written as UTF-8, its lone surrogates spelt out; anything else as it is."""
+    return value.encode("utf-8", "backslashreplace").decode("utf-8") if isinstance(value, str) else value
 
 
 def _check_sqlite() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from auto_loop.domain.config import Config
 from auto_loop.domain.errors import RefusedError
 from auto_loop.domain.history import ProposalRecord, SilenceRecord
 from auto_loop.domain.job import Job, JobId, JobState, Origin, Outcome
@@ -88,6 +89,15 @@ def test_a_second_attempt_replaces_the_outcome_and_the_summary(ledger: Ledger) -
     found = ledger.reading.summary(job)
     assert found is not None
     assert found.run_dir == "outputs/train/second"
+
+
+def test_half_a_character_in_a_log_or_config_harms_nothing(ledger: Ledger) -> None:
+    config = Config.of({"name": "\ud800", "other": "é\0"})
+    job = ledger.add_job(replace(new_job("base"), config=config))
+    ledger.finish_attempt(run_attempt(ledger, job), replace(ending(), log_tail="loss \udcff 0.1\0é\n"))
+    done = job_of(ledger, job)
+    assert done.config.data() == config.data()
+    assert done.attempts[0].log_tail == "loss \\udcff 0.1\0é\n"
 
 
 def test_a_cancelled_job_says_why(ledger: Ledger) -> None:

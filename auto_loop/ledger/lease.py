@@ -1,0 +1,56 @@
+"""The lease of a study: one supervisor at a time, held by a `flock` that dies with its process."""
+
+import fcntl
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+from auto_loop.domain.config import Json
+
+
+class Lease:
+    """A study held. Close it, or end the process, and the study is free; nothing stale is ever left."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    @classmethod
+    def take(cls, ledger_file: Path, study: str, holder: Mapping[str, Json]) -> Self | None:
+        """The lease of `study`, or None when a live process holds it. `holder` is kept for those who ask."""
+        file = lease_file(ledger_file, study)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps(dict(holder)).encode(), 0)
+        return cls(descriptor)
+
+    def close(self) -> None:
+        """Let go of the study."""
+        os.close(self._descriptor)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def lease_file(ledger_file: Path, study: str) -> Path:
+    """The file beside the ledger whose lock is the study's lease."""
+    return ledger_file.with_name(f"{ledger_file.name}.{study.replace('/', '_')}.lease")
+
+
+def holder(ledger_file: Path, study: str) -> dict[str, Json]:
+    """Who holds, or last held, the study: host, pid, since when; empty when nobody ever did."""
+    try:
+        found = json.loads(lease_file(ledger_file, study).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
