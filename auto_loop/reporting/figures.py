@@ -41,7 +41,7 @@ def duration(seconds: float | None) -> str:
     """A time span in its two largest units: `3 m 12 s`, `2 d 3 h`."""
     if seconds is None:
         return NONE
-    if seconds < 10:
+    if seconds < 9.95:
         return f"{max(seconds, 0.0):.1f} s"
     whole = round(seconds)
     if whole < 60:

@@ -84,12 +84,12 @@ def _against_first(loop: LoopReport, job: JobReport, lens: Lens, way: str) -> st
     gap = abs(job.best - first.best)
     share = f" ({abs(100 * gap / first.best):.3g} %)" if first.best else ""
     small = (
-        f" That is less than the smallest difference that matters ({figures.number(lens.min_difference)})."
+        f" It is less than the smallest difference that matters ({figures.number(lens.min_difference)})."
         if gap < lens.min_difference
         else ""
     )
     return (
-        f"{figures.number(gap)}{share} {way} than the best of round {loop.rounds[0].number}"
+        f"That is {figures.number(gap)}{share} {way} than the best of round {loop.rounds[0].number}"
         f" ({figures.number(first.best)}, job {first.id}): {seeds}.{small}"
     )
 

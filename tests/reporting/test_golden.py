@@ -37,7 +37,8 @@ def test_the_json_has_the_keys_that_other_tools_rely_on() -> None:
         (1763690000, 2),
         (1763690000, 3),
     ]
-    promised = "cfg parent reason changes output_dir log wandb_url outcome duration_s metrics".split()
+    promised = ["cfg", "parent", "reason", "changes", "output_dir", "log", "wandb_url", "outcome"]
+    promised += ["duration_s", "metrics"]
     for each in rounds:
         assert {"round", "loop", "jobs", "proposals", "refusals"} <= each.keys()
         for job in each["jobs"]:
