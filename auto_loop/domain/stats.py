@@ -20,48 +20,10 @@ class Direction(StrEnum):
     NONE = "none"
 
 
-LOWER_IS_BETTER = frozenset(
-    [
-        "loss",
-        "losses",
-        "l1",
-        "l2",
-        "cost",
-        "costs",
-        "error",
-        "errors",
-        "err",
-        "mse",
-        "rmse",
-        "mae",
-        "nll",
-        "kl",
-        "perplexity",
-        "ppl",
-        "regret",
-        "grad_norm",
-        "gradnorm",
-    ]
-)
-HIGHER_IS_BETTER = frozenset(
-    [
-        "reward",
-        "rewards",
-        "return",
-        "returns",
-        "success",
-        "accuracy",
-        "acc",
-        "score",
-        "auc",
-        "f1",
-        "iou",
-        "precision",
-        "recall",
-        "psnr",
-        "ssim",
-    ]
-)
+_LOWER = "loss losses l1 l2 cost costs error errors err mse rmse mae nll kl perplexity ppl regret grad_norm gradnorm"
+_HIGHER = "reward rewards return returns success accuracy acc score auc f1 iou precision recall psnr ssim"
+LOWER_IS_BETTER = frozenset(_LOWER.split())
+HIGHER_IS_BETTER = frozenset(_HIGHER.split())
 
 
 def usual_direction(name: str) -> Direction:

@@ -104,7 +104,8 @@ class RowDecoder:
 
     An item is `0a <length> <keys> 82 01 <length> <value>`. The bytes before a value (item length and keys) repeat with
     the metric and the value's width, so they are parsed once and looked up from then on; they also say how long the
-    value must be, which proves that the row really fell apart at its items. Whatever does not fit goes the slow, general way.
+    value must be, which proves that the row really fell apart at its items. Whatever does not fit goes the slow,
+    general way.
     """
 
     def __init__(self) -> None:
