@@ -5,7 +5,7 @@ The order is edits → `multiple_of` and `derive` (recorded) → `range` (clampe
 forbidden states are judged on the whole config.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -109,7 +109,8 @@ def check(
     config = apply(parent, edits, types)
     before = dict(leaves(parent.data()))
     touched = _changed(before, config)
-    faults = [*_off_list(parent, edits, touched, rails), *_changed_kinds(before, touched)]
+    gone = before.keys() - dict(leaves(config.data())).keys()
+    faults = [*_off_list(parent, edits, {*touched, *gone}, rails), *_changed_kinds(before, touched)]
     added: list[Edit] = []
     notes: list[str] = []
     config = _derived(config, rails, types, added, notes)
@@ -148,20 +149,23 @@ def _changed(before: Mapping[Path, Json], config: Config) -> dict[Path, Json]:
     }
 
 
-def _off_list(
-    parent: Config, edits: Sequence[Edit], touched: Mapping[Path, Json], rails: Guardrails
-) -> Iterator[Fault]:
-    """A fault for each place off the allow-list: every leaf that changed, and every edit that names another place."""
+def _off_list(parent: Config, edits: Sequence[Edit], touched: Set[Path], rails: Guardrails) -> Iterator[Fault]:
+    """A fault for each place off the allow-list: leaves that changed, and edits of a place that did not change.
+
+    A list or mapping on the list may change as a whole.
+    """
     if rails.allow is None:
         return
-    named = [place for edit in edits for place in _places(parent, edit)]
-    places = [*touched, *(place for place in named if not any(leads_to(leaf, place) for leaf in touched))]
-    for place in dict.fromkeys(places):
-        if not any(matches(place, pattern) for pattern in rails.allow):
-            yield Fault(what=f"`{render_path(place)}` is not on the allow-list of the pack", hint="[guardrails] allow")
-    for edit in edits:
-        if edit.op is Op.REMOVE and not any(matches(edit.path, pattern) for pattern in rails.allow):
-            yield Fault(what=f"`{render_path(edit.path)}` may not lose items: it is not on the pack's allow-list")
+    allow = rails.allow
+    named = {place for edit in edits for place in _places(parent, edit)}
+    open_wholes = [place for place in named if any(matches(place, pattern) for pattern in allow)]
+    silent = [place for place in named if not any(leads_to(leaf, place) for leaf in touched)]
+    for place in dict.fromkeys(sorted((*touched, *silent), key=render_path)):
+        allowed = any(matches(place, pattern) for pattern in allow) or any(
+            len(whole) <= len(place) and leads_to(place, whole) for whole in open_wholes
+        )
+        if not allowed:
+            yield Fault(what=f"`{render_path(place)}` is not on the pack's allow-list")
 
 
 def _places(parent: Config, edit: Edit) -> list[Path]:

@@ -138,15 +138,19 @@ def _call(call: Call, facts: Facts) -> Value:
 
 
 def _metric(call: Call, facts: Facts) -> Value:
-    metric = _text(call.args[0])
-    if call.name not in ("slope", "value"):
-        return facts.statistic(call.name, metric)
-    if len(call.args) == 1:
-        return facts.slope(metric, None) if call.name == "slope" else facts.value(metric, None)
-    second = as_number(evaluate(call.args[1], facts))
-    if second is None:
-        return UNKNOWN
-    return facts.slope(metric, max(int(second), 2)) if call.name == "slope" else facts.value(metric, second)
+    name, metric = call.name, _text(call.args[0])
+    second = None
+    if len(call.args) > 1:
+        second = as_number(evaluate(call.args[1], facts))
+        if second is None:
+            return UNKNOWN
+    if name == "value":
+        return facts.value(metric, second)
+    if name == "slope":
+        return facts.slope(metric, None if second is None else max(int(second), 2))
+    if second is not None:
+        return facts.recent(name, metric, max(int(second), 2))
+    return facts.statistic(name, metric)
 
 
 def _fold(call: Call, facts: Facts) -> Value:

@@ -54,6 +54,16 @@ class Facts:
         spread = float(centred @ centred)
         return float(centred @ (values - values.mean())) / spread if spread > 0 else UNKNOWN
 
+    def recent(self, name: str, metric: str, points: int) -> Value:
+        """`delta` or `pct` over the last `points` finite points."""
+        finite = self._finite(metric)
+        if finite is None or len(finite[1]) < points:
+            return UNKNOWN
+        first, last = float(finite[1][-points]), float(finite[1][-1])
+        if name == "delta":
+            return last - first
+        return 100 * (last - first) / abs(first) if first else UNKNOWN
+
     def value(self, metric: str, step: float | None) -> Value:
         """The newest finite reading, or with `step` the newest one at or before it."""
         if step is None:
