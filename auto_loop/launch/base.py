@@ -77,3 +77,9 @@ class Launcher(Protocol):
 
     def signal(self, handle: Handle, signal: Signal) -> bool:
         """Whether anything was there to be signalled."""
+
+    def prepare(self) -> None:
+        """Does ahead what makes the next launch quicker; for an idle moment."""
+
+    def close(self) -> None:
+        """Lets go of what the launcher itself holds; running attempts go on."""

@@ -63,7 +63,7 @@ class FailurePattern:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """How one trainer takes its orders.
+    """How one trainer takes its orders. `pack` names the rules that go with it.
 
     Keys (`steps`, `device`, ...) are config paths; a tuple of keys holds the names of several versions of the
     trainer, of which the first known one is used, and an empty key is never passed. `always` is passed to every job.
@@ -71,6 +71,7 @@ class Profile:
     """
 
     name: str
+    pack: str = "default"
     starter: Starter = Starter.ACCELERATE
     target: Target = field(default_factory=Target)
     python_flags: tuple[str, ...] = ()

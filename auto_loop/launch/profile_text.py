@@ -71,6 +71,7 @@ class _Reader:
         output = self.section(table, "output")
         made = Profile(
             name=self.text(table, "name", self.name),
+            pack=self.text(table, "pack", "default"),
             starter=self.choice(table, "starter", Starter, Starter.ACCELERATE),
             target=self.target(self.section(table, "target")),
             python_flags=self.texts(table, "python_flags"),
