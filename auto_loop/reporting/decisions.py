@@ -37,7 +37,7 @@ def called(number: JobId | None, report: Report) -> str:
 
 def _nothing(one: RoundReport, loop: LoopReport) -> str:
     if one.open:
-        return f"Not yet: {figures.count(one.open, 'job')} of this round not ended."
+        return f"Not yet: {figures.count(one.open, 'job')} of this round still to end."
     if not loop.loop.flags.get("decide", True):
         return "Nothing: the loop was started without `--decide`."
     if loop.loop.ended_at is None:

@@ -11,34 +11,41 @@ from auto_loop.reporting.lens import Lens
 from auto_loop.reporting.markdown import block, code, cut, inline, link, table
 from auto_loop.reporting.report import Comparison, JobReport, Metric, Report, RoundReport
 
-COLUMNS = 4  # key metrics in a round's table; more make it unreadable, and the job's block has them all
+# Metrics in a round's table: more make it wider than a page, and the job's block has them all.
+COLUMNS = 3
+COLUMNS_BESIDE_CHANGES = 2
 _ARROWS = {Direction.HIGHER: " ↑", Direction.LOWER: " ↓", Direction.NONE: ""}
 _NAMES = 12
 
 
 def job_table(one: RoundReport, report: Report) -> list[str]:
-    """One row a job: what changed and why, the key metrics first → last, the best, how it ended."""
+    """One row a job: how it ended, what changed and why, the first key metrics first → last, the best."""
     lens = report.lens
     logged = {metric.name for job in one.jobs for metric in job.key}
-    names = [name for name in lens.shown if name in logged][:COLUMNS]
-    header = ["Job", "Changed against its parent", "Why", *(metric_name(name, lens) for name in names)]
-    if lens.main_metric in names:
-        header.append("Best @step")
-    header += ["Outcome", "Duration"]
-    return table(header, (_row(job, names, report) for job in one.jobs))
+    changed, why = any(job.changes for job in one.jobs), any(job.reason for job in one.jobs)
+    width = COLUMNS_BESIDE_CHANGES if changed or why else COLUMNS
+    names = [name for name in lens.shown if name in logged][:width]
+    header = ["Job", "Outcome", *(metric_name(name, lens) for name in names)]
+    header += ["Changed against its parent"] * changed + ["Why"] * why
+    rows = (_row(job, names, lens) + [_changed(job)] * changed + [_why(job)] * why for job in one.jobs)
+    return table(header, rows)
 
 
-def _row(job: JobReport, names: list[str], report: Report) -> list[str]:
+def _row(job: JobReport, names: list[str], lens: Lens) -> list[str]:
     key = {metric.name: metric for metric in job.key}
-    cells = [
-        f"{job.id} {code(job.name)}",
-        ", ".join(code(cut(change, 60)) for change in job.changes) or figures.NONE,
-        inline(cut(job.reason, 90)) or figures.NONE,
-        *(first_to_last(key.get(name)) for name in names),
-    ]
-    if report.lens.main_metric in names:
-        cells.append(best(job.main))
-    return [*cells, standing(job), figures.duration(job.duration_s)]
+    took = f", {figures.duration(job.duration_s)}" if job.duration_s is not None else ""
+    cells = [first_to_last(key.get(name)) for name in names]
+    if job.main and job.main.stats.best is not None and lens.main_metric in names:
+        cells[names.index(lens.main_metric)] += f", best {best(job.main)}"
+    return [f"{job.id} {code(job.name)}", f"{standing(job)}{took}", *cells]
+
+
+def _changed(job: JobReport) -> str:
+    return ", ".join(code(cut(change, 60)) for change in job.changes) or figures.NONE
+
+
+def _why(job: JobReport) -> str:
+    return inline(cut(job.reason, 90)) or figures.NONE
 
 
 def metric_name(name: str, lens: Lens) -> str:

@@ -69,7 +69,12 @@ def _best(loop: LoopReport, report: Report) -> list[str]:
         f" of round {job.round}. {_against_first(loop, job, lens, way)}",
         f"  - config {code(job.cfg)}",
         f"  - output {code(job.output_dir)}",
+        *([f"  - changed {', '.join(map(code, job.changes))} against {_parent(job)}"] if job.changes else []),
     ]
+
+
+def _parent(job: JobReport) -> str:
+    return f"job {job.parent}" if job.parent is not None else code(job.parent_cfg) or "its parent"
 
 
 def _against_first(loop: LoopReport, job: JobReport, lens: Lens, way: str) -> str:
@@ -103,11 +108,11 @@ def _vital(name: str, loop: LoopReport, report: Report) -> str:
     """How many jobs left a banded metric dead, its highest last value by rounds, and who brought it to life."""
     found = [(job, metric) for job in loop.jobs for metric in job.key if metric.name == name and metric.health]
     counts = Counter(metric.health for _, metric in found)
-    told = ", ".join(f"{health} in {counts[health]}" for health in Health if counts[health])
+    told = ", ".join(f"{health} {counts[health]}" for health in Health if counts[health])
     by_round = " → ".join(highest(name, each) for each in loop.rounds if _of(name, each.jobs))
     return (
-        f"- **{code(name)}** ({band_in_words(name, report.lens)}): last value {told} of"
-        f" {figures.count(len(found), 'job')}; highest by round {by_round}.{_woken(found, report)}"
+        f"- **{code(name)}** ({band_in_words(name, report.lens)}): at the end of"
+        f" {figures.count(len(found), 'job')}: {told}; highest by round {by_round}.{_woken(found, report)}"
     )
 
 

@@ -117,7 +117,7 @@ def test_when_no_rule_fires_the_report_says_so() -> None:
 
 def test_a_round_without_decisions_says_what_that_means() -> None:
     bare = replace(night(), proposals=(), silences=())
-    assert "Not yet: 2 jobs of this round not ended." in markdown(bare)
+    assert "Not yet: 2 jobs of this round still to end." in markdown(bare)
     assert "started without `--decide`" in markdown(bare)
     assert "ended with this round (interrupted)" in markdown(tonight(bare, ended_at=NOW, end_reason="interrupted"))
 
