@@ -41,7 +41,7 @@ def parse_object(text: str, where: str) -> dict[str, Json]:
 
 @dataclass(slots=True)
 class _Open:
-    """A mapping or list that is open at this place of the text; `keys` with the line of each."""
+    """A mapping or list that is open at this place of the text; `keys` with where each stood first."""
 
     mapping: bool
     keys: dict[str, int] = field(default_factory=dict)
