@@ -23,12 +23,16 @@ class Objective:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """What a pack says of one metric: other names for it, which way is better, or the band that it belongs in."""
+    """What a pack says of one metric: other names for it, which way is better, or the band that it belongs in.
+
+    Below `dead` it takes no part at all; a report says so.
+    """
 
     name: str
     aliases: tuple[str, ...] = ()
     direction: Direction | None = None
     band: tuple[float, float] | None = None
+    dead: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

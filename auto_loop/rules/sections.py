@@ -57,6 +57,7 @@ def read_metrics(table: Table) -> tuple[dict[str, Metric], tuple[str, ...]]:
             aliases=one.texts("aliases"),
             direction=_direction(one),
             band=(float(band[0]), float(band[1])) if band else None,
+            dead=one.get("dead", float, 0.0) if "dead" in one.data else None,
         )
         one.done()
     return metrics, key
