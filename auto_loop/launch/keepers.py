@@ -59,7 +59,7 @@ class Keepers:
         read_end, write_end = os.pipe2(os.O_CLOEXEC)
         argv = (python, "-I", "-S", self._keeper, "-")
         null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
-        actions = [(os.POSIX_SPAWN_DUP2, read_end, 0), (os.POSIX_SPAWN_DUP2, null, 1)]
+        actions = [(os.POSIX_SPAWN_DUP2, read_end, 0), (os.POSIX_SPAWN_DUP2, null, 1), *close_strangers()]
         try:
             with _inheritable(held):
                 pid = os.posix_spawnp(python, argv, os.environ, file_actions=actions, setsid=True)
@@ -102,6 +102,19 @@ def write_files(request: LaunchRequest) -> None:
         aside = file.with_name(f"{file.name}.{os.getpid()}")
         aside.write_text(text, encoding="utf-8")
         aside.replace(file)
+
+
+def close_strangers() -> list[tuple[int, int]]:
+    """Closes, in a child, what the supervisor itself inherited: a shell's pipe or lock would live as long as the job."""
+    above = (int(name) for name in os.listdir("/proc/self/fd") if int(name) > 2)
+    return [(os.POSIX_SPAWN_CLOSE, descriptor) for descriptor in above if _is_inheritable(descriptor)]
+
+
+def _is_inheritable(descriptor: int) -> bool:
+    try:
+        return os.get_inheritable(descriptor)
+    except OSError:  # the listing's own, closed by now
+        return False
 
 
 def _hand_over(waiting: _Waiting, text: str) -> bool:

@@ -17,7 +17,7 @@ from auto_loop.domain.job import Exit, Handle
 from auto_loop.launch import processes
 from auto_loop.launch.base import LaunchRequest, Running, Signal, Status, Unknown
 from auto_loop.launch.command import RUNNER
-from auto_loop.launch.keepers import Keepers, request_text, write_files
+from auto_loop.launch.keepers import Keepers, close_strangers, request_text, write_files
 from auto_loop.launch.stopping import ask, kill
 
 NAME = "local"
@@ -186,7 +186,7 @@ class LocalLauncher:
             raise ValueError("a bare command starts in the supervisor's own folder")
         log = os.open(request.log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
         try:
-            actions = [(os.POSIX_SPAWN_DUP2, log, 1), (os.POSIX_SPAWN_DUP2, log, 2)]
+            actions = [(os.POSIX_SPAWN_DUP2, log, 1), (os.POSIX_SPAWN_DUP2, log, 2), *close_strangers()]
             return os.posix_spawnp(request.argv[0], request.argv, dict(request.env), file_actions=actions, setsid=True)
         finally:
             os.close(log)
