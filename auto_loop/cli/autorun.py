@@ -37,8 +37,8 @@ def autorun(ctx: click.Context, /, **options: Any) -> None:
     """Run configs round after round: launch each on a GPU slot, read what it logged, let rules decide what to change,
     write the next configs, and start the next round. Without --exec the whole plan is printed and nothing is run.
     """
-    from auto_loop.assembly import run_autorun
-    from auto_loop.cli.calls import autorun_call  # the verb's own parts are loaded only when it runs: --help is quick
+    from auto_loop.assembly.running import Front, run_autorun  # only now: --help stays quick
+    from auto_loop.cli.calls import autorun_call
     from auto_loop.cli.progress import console
 
-    leave(run_autorun(autorun_call(ctx, options), console(quiet=options["quiet"])))
+    leave(run_autorun(autorun_call(ctx, options), Front(observer=console(quiet=options["quiet"]), say=click.echo)))

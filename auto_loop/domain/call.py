@@ -74,3 +74,17 @@ def _differs(name: str, mine: Json, stored: Json) -> Fault:
         where=f"--{name.replace('_', '-')}",
         hint="leave the option out, or start a new loop without --resume",
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VariantCall:
+    """A call of generate_and_run. Steps and frequencies that are given go into the variant; `run` is how to run it."""
+
+    base_cfg: str
+    reason: str
+    changes: tuple[str, ...]
+    out_dir: str
+    steps: int | None
+    log_freq: int | None
+    eval_freq: int | None
+    run: AutorunCall

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NewType
+from typing import NewType, Self
 
 from auto_loop.domain.config import Config, Json
 
@@ -124,6 +124,24 @@ class Attempt:
     returncode: int | None = None
     cause: str = ""
     log_tail: str = ""
+
+    @classmethod
+    def of(cls, new: NewAttempt, *, id: AttemptId, number: int, created_at: float) -> Self:
+        """The attempt that `new` became when the ledger had numbered it."""
+        return cls(
+            id=id,
+            job=new.job,
+            number=number,
+            slot=new.slot,
+            gpus=new.gpus,
+            token=new.token,
+            command=new.command,
+            output_dir=new.output_dir,
+            log_file=new.log_file,
+            claim_file=new.claim_file,
+            exit_file=new.exit_file,
+            created_at=created_at,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

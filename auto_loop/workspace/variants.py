@@ -1,6 +1,6 @@
 """Variants: a base config, changes in the edit language, and the file that they make."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,17 +21,23 @@ class Variant:
     notes: tuple[str, ...] = ()
 
 
+def _nothing(_config: Config) -> Sequence[Fault]:
+    return ()
+
+
 def make_variant(
     base_file: Path,
     changes: Iterable[str],
     frequencies: Mapping[str, int | None],
     out_dir: Path,
     types: FieldTypes = NO_TYPES,
+    refused: Callable[[Config], Sequence[Fault]] = _nothing,
 ) -> Variant:
     """Writes the variant of `base_file` that `changes` describe into `out_dir`.
 
     `frequencies` maps the trainer's own paths of steps, log and eval frequency to what was asked, None where
     nothing was; those given go into the variant after the changes.
+    `refused` gives what else speaks against the config (the trainer's own class).
     Raises MisuseError with the faults of the base and of all changes; then nothing is written.
     """
     base, edits = _read(base_file, changes, types)

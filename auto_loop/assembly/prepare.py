@@ -1,0 +1,199 @@
+"""From a call to everything that it needs, checked: all faults at once, before anything is launched."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TypeVar
+
+from auto_loop.assembly.choices import Choice, choose_pack, choose_profile, choose_slots, planned_slots
+from auto_loop.assembly.surroundings import Surroundings
+from auto_loop.domain.call import AutorunCall
+from auto_loop.domain.config import Config
+from auto_loop.domain.errors import AutoLoopError, Fault, MisuseError, RefusedError
+from auto_loop.domain.guardrails import Guardrails
+from auto_loop.domain.paths import parse_path
+from auto_loop.domain.slot import Device, Slot
+from auto_loop.launch.checks import device_faults, python_faults, resolve_target, wandb_faults, wandb_options
+from auto_loop.launch.command import RunOptions
+from auto_loop.launch.environment import inherited
+from auto_loop.launch.field_types import TrainerClass, TrainerFields, field_types, parse_check, trainer_class
+from auto_loop.launch.profile import Profile
+from auto_loop.rules.model import Pack
+from auto_loop.workspace.configs import LoadedConfig, load_configs
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A call with every part chosen and checked. `warnings` are refusals that a mere plan only mentions."""
+
+    call: AutorunCall
+    study: str
+    profile: Choice[Profile]
+    pack: Choice[Pack]
+    slots: Choice[tuple[Slot, ...]]
+    options: RunOptions
+    configs: tuple[LoadedConfig, ...]
+    fields: TrainerFields
+    trainer: TrainerClass | None
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def guardrails(self) -> Guardrails:
+        """The pack's guardrails; what the profile ignores makes no other experiment either."""
+        rails = self.pack.value.guardrails
+        ours = (parse_path(text) for text in self.profile.value.ignore)
+        return replace(rails, ignore=tuple(dict.fromkeys((*rails.ignore, *ours))))
+
+
+@dataclass(slots=True)
+class _Findings:
+    """Faults as they are found: a misuse is always refused, a refusal is a warning while nothing is executed."""
+
+    execute: bool
+    misuses: list[Fault] = field(default_factory=list)
+    refusals: list[Fault] = field(default_factory=list)
+
+    def attempt(self, make: Callable[[], T]) -> T | None:
+        """What `make` gives, or None and its faults kept."""
+        try:
+            return make()
+        except RefusedError as error:
+            self.refusals.extend(error.faults)
+        except AutoLoopError as error:
+            self.misuses.extend(error.faults)
+        return None
+
+    def close(self) -> tuple[str, ...]:
+        """The refusals as warnings, if nothing is refused. MisuseError or RefusedError with every fault."""
+        if self.misuses:
+            raise MisuseError([*self.misuses, *self.refusals])
+        if self.refusals and self.execute:
+            raise RefusedError(self.refusals)
+        return tuple(fault.render() for fault in self.refusals)
+
+
+def prepare(call: AutorunCall, around: Surroundings) -> Prepared:
+    """Choose every part and check all that can be known before a launch."""
+    found = _Findings(execute=call.execute)
+    if not call.cfgs:
+        found.misuses.append(Fault(what="no config was given", where="--cfgs", hint="name at least one config file"))
+    found.misuses += _named_twice(call.cfgs)
+    profile = found.attempt(lambda: choose_profile(call, around.root))
+    pack = found.attempt(lambda: choose_pack(call, profile.value, around.root)) if profile else None
+    slots = found.attempt(lambda: choose_slots(call, around))
+    if profile is None:
+        found.attempt(lambda: load_configs(_files(call, around)))
+        found.close()
+        raise AssertionError("a missing profile is a fault")
+    options = _options(call, profile.value, around, found)
+    trainer = trainer_class(profile.value, options.python, around.root, probe_env(around))
+    fields = field_types(profile.value, trainer, around.layout.scratch)
+    configs = found.attempt(lambda: load_configs(_files(call, around), fields.types)) or ()
+    found.refusals += _trainer_faults(options, profile.value, slots, configs, around)
+    if trainer is not None and configs:
+        found.misuses += _refused_configs(trainer, configs)
+    warnings = found.close()
+    if pack is None:
+        raise AssertionError("a missing pack is a fault")
+    return Prepared(
+        call=call,
+        study=call.study or pack.value.name,
+        profile=profile,
+        pack=pack,
+        slots=slots or planned_slots(call),
+        options=replace(options, known=fields.names),
+        configs=configs,
+        fields=fields,
+        trainer=trainer,
+        warnings=(*warnings, *_reach(call)),
+        notes=(*fields.notes, *(f"{one.path}: {note}" for one in configs for note in one.notes)),
+    )
+
+
+def refused_configs(trainer: TrainerClass | None, configs: tuple[Config, ...]) -> dict[int, str]:
+    """What the trainer's own class says against each config, by position; nothing where it cannot be asked."""
+    if trainer is None or not configs:
+        return {}
+    found = enumerate(parse_check(trainer, configs))
+    return {at: "; ".join(fault.what for fault in faults) for at, faults in found if faults}
+
+
+def _refused_configs(trainer: TrainerClass, configs: tuple[LoadedConfig, ...]) -> list[Fault]:
+    texts = refused_configs(trainer, tuple(one.config for one in configs))
+    return [Fault(what=f"the trainer refuses it: {text}", where=str(configs[at].path)) for at, text in texts.items()]
+
+
+def _files(call: AutorunCall, around: Surroundings) -> list[Path]:
+    return [around.root / name for name in call.cfgs]
+
+
+def _named_twice(cfgs: Iterable[str]) -> list[Fault]:
+    names = list(cfgs)
+    twice = dict.fromkeys(name for name in names if names.count(name) > 1)
+    return [Fault(what="named twice", where=f"--cfgs {name}", hint="one config under several seeds is one file each")
+            for name in twice]  # fmt: skip
+
+
+def _options(call: AutorunCall, profile: Profile, around: Surroundings, found: _Findings) -> RunOptions:
+    """What all jobs share; an absent trainer or interpreter is a fault, W&B's papers a refusal."""
+    target, faults = resolve_target(profile, around.root, call.train_script or "", call.train_module or "")
+    found.misuses += faults
+    if call.train_script and call.train_module:
+        found.misuses.append(Fault(what="give one of --train-script and --train-module, not both"))
+    source = around.root / "src"
+    return RunOptions(
+        python=call.interpreter or around.python,
+        target=target,
+        root=around.root,
+        scratch=around.layout.scratch,
+        wandb_cache=around.layout.wandb_cache,
+        steps=call.steps,
+        log_freq=call.log_freq,
+        eval_freq=call.eval_freq,
+        wandb=wandb_options(
+            online=call.wandb_online,
+            entity=call.wandb_entity or "",
+            project=call.wandb_project or "",
+            env=around.env,
+        ),
+        extra=call.extra,
+        env=around.env,
+        source=source if source.is_dir() else None,
+    )
+
+
+def probe_env(around: Surroundings) -> dict[str, str]:
+    """The environment in which the trainer's config class is imported: the jobs' own, as far as it matters there."""
+    env = inherited(around.env)
+    source = around.root / "src"
+    if source.is_dir():
+        env["PYTHONPATH"] = f"{source}:{env['PYTHONPATH']}" if env.get("PYTHONPATH") else str(source)
+    return env
+
+
+def _trainer_faults(
+    options: RunOptions,
+    profile: Profile,
+    slots: Choice[tuple[Slot, ...]] | None,
+    configs: tuple[LoadedConfig, ...],
+    around: Surroundings,
+) -> list[Fault]:
+    """What would keep the jobs from training, though the call is well formed."""
+    device = slots.value[0].device if slots else Device.CUDA
+    return [
+        *python_faults(options.python, profile, options.target),
+        *device_faults(profile, device.value),
+        *wandb_faults(options.wandb, profile, [one.config for one in configs], around.env, around.home),
+    ]
+
+
+def _reach(call: AutorunCall) -> list[str]:
+    """Metrics that cannot reach two points: nothing could be said of how they changed."""
+    return [
+        f"{call.steps} steps at {option} {frequency} give fewer than two points: no change could be seen"
+        for option, frequency in (("--log-freq", call.log_freq), ("--eval-freq", call.eval_freq))
+        if call.steps // frequency < 2
+    ]

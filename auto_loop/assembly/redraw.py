@@ -1,0 +1,106 @@
+"""Reports: drawn from the ledger, by a child process while a loop runs."""
+
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from auto_loop.assembly.choices import pack_named
+from auto_loop.assembly.surroundings import Surroundings
+from auto_loop.domain.errors import AutoLoopError
+from auto_loop.launch.environment import inherited
+from auto_loop.ledger.reading import Reading
+from auto_loop.reporting.files import write_markdown, write_summary
+from auto_loop.reporting.lens import Band, Lens
+from auto_loop.reporting.report import report
+from auto_loop.rules import pack as packs
+from auto_loop.rules.model import Pack
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportFiles:
+    """Where a study's report goes, and the ledger that it is drawn from."""
+
+    ledger: Path
+    markdown: Path
+    summary: Path
+
+
+def draw(study: str, files: ReportFiles, around: Surroundings) -> None:
+    """Write the study's Markdown report, and the JSON of all studies in the ledger."""
+    reading = Reading.open(files.ledger)
+    try:
+        now = around.clock()
+        reports = {
+            one.name: report(reading.history(one.name), lens_of(_pack_of(one.pack, around), around), now)
+            for one in reading.studies()
+        }
+    finally:
+        reading.close()
+    zone = datetime.fromtimestamp(now).astimezone().tzinfo
+    write_markdown(reports[study], files.markdown, *([zone] if zone else []))
+    write_summary(reports.values(), files.summary)
+
+
+def lens_of(pack: Pack, around: Surroundings) -> Lens:
+    """The pack's view of a study's metrics."""
+    bands = {
+        name: Band(low=metric.band[0], high=metric.band[1])
+        for name, metric in pack.metrics.items()
+        if metric.band is not None
+    }
+    secrets = tuple(v for k, v in around.env.items() if k.endswith(("_KEY", "_TOKEN", "_SECRET", "_PASSWORD")) and v)
+    return Lens(
+        main_metric=pack.main_metric,
+        min_difference=pack.objective.min_difference,
+        key_metrics=pack.key_metrics,
+        bands=bands,
+        direction=pack.direction,
+        canonical=pack.canonical,
+        root=str(around.root),
+        secrets=secrets,
+    )
+
+
+def _pack_of(name: str, around: Surroundings) -> Pack:
+    """The study's pack; when its file is gone or broken a report is still drawn, with the usual names."""
+    try:
+        return pack_named(name, around.root)
+    except AutoLoopError:
+        return packs.shipped_pack(packs.DEFAULT)
+
+
+class Redraw:
+    """Has the report drawn by a child process, one at a time; what is asked meanwhile is drawn by the next."""
+
+    def __init__(self, command: Sequence[str], around: Surroundings) -> None:
+        self._command = command
+        self._around = around
+        self._child: subprocess.Popen[bytes] | None = None
+        self._due = False
+
+    def __call__(self) -> None:
+        """Ask for a new report; returns at once."""
+        self._due = True
+        self.poll()
+
+    def poll(self) -> None:
+        """Start the drawing that is due, when none is under way."""
+        if self._child is not None and self._child.poll() is None:
+            return
+        if self._due:
+            self._due = False
+            self._child = self._start()
+
+    def finish(self) -> bool:
+        """Draw a last time and wait for it; False when that failed."""
+        if self._child is not None:
+            self._child.wait()
+        self._due = False
+        self._child = self._start()
+        return self._child.wait() == 0
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        env = inherited(self._around.env)
+        return subprocess.Popen(self._command, cwd=self._around.root, stdin=subprocess.DEVNULL, env=env)

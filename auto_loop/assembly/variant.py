@@ -1,0 +1,93 @@
+"""One variant of a config: made, remembered in the ledger with its origin, and run if asked."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from auto_loop.assembly.choices import choose_profile
+from auto_loop.assembly.prepare import probe_env, refused_configs
+from auto_loop.assembly.running import DONE, Front, ledger_file, run_autorun, shown
+from auto_loop.assembly.surroundings import Surroundings
+from auto_loop.domain.call import VariantCall
+from auto_loop.domain.config import Json
+from auto_loop.domain.edits import render_edit
+from auto_loop.domain.errors import Fault, MisuseError
+from auto_loop.domain.job import Origin
+from auto_loop.launch.arguments import chosen_key
+from auto_loop.launch.field_types import field_types, trainer_class
+from auto_loop.launch.profile import Profile
+from auto_loop.ledger.ledger import Ledger
+from auto_loop.workspace.configs import load_config
+from auto_loop.workspace.variants import Variant, make_variant
+
+_PROPOSER = "person"
+
+
+def run_variant(call: VariantCall, front: Front, around: Surroundings | None = None) -> int:
+    """Write the variant, remember why it exists, print its path, and with `--exec` run it; the exit code."""
+    around = around or Surroundings.here()
+    variant = written(call, around)
+    path = shown(variant.path, around.root)
+    remember(call, variant, around)
+    for note in variant.notes:
+        front.say(f"note: {note}")
+    code = DONE
+    if call.run.execute:
+        code = run_autorun(replace(call.run, cfgs=(path,), **_frequencies(call, variant)), front, around)
+    front.say(path)
+    return code
+
+
+def written(call: VariantCall, around: Surroundings) -> Variant:
+    """The variant on disk. MisuseError with every fault of base, edits and the trainer's own class; then no file."""
+    profile = choose_profile(call.run, around.root).value
+    python = call.run.interpreter or around.python
+    trainer = trainer_class(profile, python, around.root, probe_env(around))
+    fields = field_types(profile, trainer, around.layout.scratch)
+    base = around.root / call.base_cfg
+    data = load_config(base, fields.types).config.data()
+    return make_variant(
+        base,
+        call.changes,
+        _keys(call, profile, data, fields.names),
+        around.root / call.out_dir,
+        fields.types,
+        lambda config: [
+            Fault(what=f"the trainer refuses the variant: {text}", where=call.base_cfg)
+            for text in refused_configs(trainer, (config,)).values()
+        ],
+    )
+
+
+def _keys(
+    call: VariantCall, profile: Profile, data: Mapping[str, Json], known: frozenset[str] | None
+) -> dict[str, int | None]:
+    """The trainer's own paths of steps, log and eval frequency, with what was given."""
+    given = ((profile.steps, call.steps), (profile.log_freq, call.log_freq), (profile.eval_freq, call.eval_freq))
+    keys = {chosen_key(names, data, known): value for names, value in given}
+    lacking = [value for key, value in keys.items() if not key and value is not None]
+    if lacking:
+        raise MisuseError(Fault(what=f"profile {profile.name} has no key for a given step option"))
+    return {key: value for key, value in keys.items() if key}
+
+
+def _frequencies(call: VariantCall, variant: Variant) -> dict[str, int]:
+    """Steps and frequencies for the run: as given, else what the variant says, else autorun's defaults."""
+    data = variant.config.data()
+    found: dict[str, int] = {}
+    for name, given in (("steps", call.steps), ("log_freq", call.log_freq), ("eval_freq", call.eval_freq)):
+        value = given if given is not None else data.get(name)
+        if isinstance(value, int) and value > 0:
+            found[name] = value
+    return found
+
+
+def remember(call: VariantCall, variant: Variant, around: Surroundings) -> None:
+    """Keep parent, edits and reason under the variant's fingerprint, so that `autorun` shows them from round 1."""
+    origin = Origin(
+        parent_cfg=call.base_cfg,
+        proposer=_PROPOSER,
+        reason=call.reason,
+        changes=tuple(render_edit(edit) for edit in variant.edits),
+    )
+    with Ledger.open(ledger_file(call.run, around), around.clock) as ledger:
+        ledger.remember_origin(variant.config.fingerprint, origin)

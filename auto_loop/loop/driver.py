@@ -1,0 +1,248 @@
+"""The driver: carries out what the planner asks for, one turn after another, until the loop has ended."""
+
+from collections import deque
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import assert_never
+
+from auto_loop.domain.config import Json
+from auto_loop.domain.job import Attempt, AttemptId, Exit, Handle, Job, JobId, NewAttempt
+from auto_loop.domain.summary import Summary
+from auto_loop.launch.base import LaunchRequest, Running, Signal, Unknown
+from auto_loop.loop.actions import Action, EndRound, Launch, Leave, Terminate
+from auto_loop.loop.endings import ending
+from auto_loop.loop.journal import Journal
+from auto_loop.loop.parts import Parts
+from auto_loop.loop.plan import Stops, plan
+from auto_loop.loop.recover import Live, recover
+from auto_loop.loop.rounds import end_round
+
+# How long a started attempt may wait to be written down as RUNNING, so that it shares a commit with what ends just
+# then. Its claim finds it again if the supervisor dies meanwhile.
+_RUNNING_UNWRITTEN_S = 0.02
+_LOOK_PERIOD_S = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopEnd:
+    """Why the loop ended, and whether it is finished (or left for `--resume`)."""
+
+    reason: str
+    finished: bool
+
+
+class Driver:
+    """One loop being driven. `run()` returns when it has ended or was left."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._work = parts.workshop
+        self._journal = Journal(parts.study, parts.loop, parts.ledger, parts.observers, parts.workshop.clock)
+        self._live: dict[AttemptId, Live] = {}
+        self._unwritten: list[tuple[AttemptId, Handle, float]] = []
+        self._exits: list[tuple[Live, Exit]] = []
+        self._unread: deque[tuple[Job, Attempt]] = deque()
+        self._summaries: dict[JobId, Summary] = {}
+        self._stops = Stops()
+        self._looked_at = 0.0
+        self._end: LoopEnd | None = None
+
+    def run(self) -> LoopEnd:
+        """Drive the loop from wherever the ledger says it stands."""
+        self._live = {live.attempt.id: live for live in recover(self._parts)}
+        self._unread.extend(self._unread_before())
+        while self._end is None:
+            self._turn()
+        return self._end
+
+    def _turn(self) -> None:
+        """Write down what ended, plan, write the intents down, then act on them."""
+        ledger, slots = self._parts.ledger, self._parts.slots
+        with ledger.transaction():
+            ended = self._write_facts()
+            snapshot = ledger.reading.snapshot(self._parts.study, self._parts.loop, len(slots))
+            actions = plan(snapshot, slots, self._parts.signals.intent, self._stops, self._work.clock())
+            launches = [self._intend(action) for action in actions if isinstance(action, Launch)]
+        for live, request in launches:
+            self._launch(live, request)
+        self._journal.tell()
+        self._unread.extend(ended)
+        for action in actions:
+            self._act(action)
+        if self._end is None:
+            self._idle()
+
+    def _write_facts(self) -> list[tuple[Job, Attempt]]:
+        """RUNNING for what was started, DONE for what has exited, as one commit with the intents that follow."""
+        for attempt_id, handle, started_at in self._unwritten:
+            self._parts.ledger.mark_running(attempt_id, handle, started_at)
+        self._unwritten.clear()
+        ended = [self._write_exit(live, seen) for live, seen in self._exits]
+        self._exits.clear()
+        return ended
+
+    def _write_exit(self, live: Live, seen: Exit) -> tuple[Job, Attempt]:
+        asked = live.attempt.id in self._stops.asked
+        judged = ending(seen, self._work.log_tail(live.attempt.log_file), asked_to_stop=asked)
+        self._parts.ledger.finish_attempt(live.attempt.id, judged)
+        self._live.pop(live.attempt.id, None)
+        detail: dict[str, Json] = {
+            "job": live.job.name,
+            "slot": live.attempt.slot,
+            "outcome": judged.outcome.value,
+            "cause": judged.cause,
+            "seconds": judged.ended_at - live.started_at,
+        }
+        self._journal.write("job ended", live.job.id, detail)
+        attempt = replace(live.attempt, outcome=judged.outcome, ended_at=judged.ended_at, log_tail=judged.log_tail)
+        return live.job, attempt
+
+    def _intend(self, action: Launch) -> tuple[Live, LaunchRequest]:
+        """The intent to launch, written down; nothing has been started yet."""
+        job, number = action.job, len(action.job.attempts) + 1
+        request = self._work.request_for(job, action.slot, number, self._work.new_token())
+        new = NewAttempt(
+            job=job.id,
+            slot=action.slot.index,
+            gpus=tuple(gpu.uuid for gpu in action.slot.gpus),
+            token=request.token,
+            command=request.argv,
+            output_dir=self._work.output_dir_of(job.name, number),
+            log_file=str(request.log_file),
+            claim_file=str(request.claim_file),
+            exit_file=str(request.exit_file),
+            request={"env": {name: request.env[name] for name in request.own_env}},
+        )
+        attempt_id = self._parts.ledger.start_attempt(new)
+        detail: dict[str, Json] = {
+            "job": job.name,
+            "slot": action.slot.index,
+            "where": action.slot.place,
+            "log": new.log_file,
+        }
+        self._journal.write("job started", job.id, detail)
+        now = self._work.clock()
+        attempt = Attempt.of(new, id=attempt_id, number=number, created_at=now)
+        return Live(job=job, attempt=attempt, handle=None, started_at=now), replace(request, attempt=attempt_id)
+
+    def _launch(self, live: Live, request: LaunchRequest) -> None:
+        """Start the process. What cannot be started at all has ended there and then."""
+        try:
+            handle = self._parts.launcher.launch(request)
+        except OSError as error:
+            seen = Exit(returncode=127, ended_at=self._work.clock(), error=f"could not be started: {error}")
+            self._exits.append((live, seen))
+            return
+        started = self._work.clock()
+        self._live[live.attempt.id] = replace(live, handle=handle, started_at=started)
+        self._unwritten.append((live.attempt.id, handle, started))
+
+    def _act(self, action: Action) -> None:
+        match action:
+            case Launch():
+                return  # carried out by _launch, as soon as the intents were durable
+            case Terminate():
+                self._terminate(action)
+            case EndRound():
+                self._end_round(action.round)
+            case Leave():
+                self._leave(action)
+            case _:
+                assert_never(action)
+
+    def _terminate(self, action: Terminate) -> None:
+        attempt = action.attempt.id
+        if action.kill:
+            self._stops = replace(self._stops, killed=self._stops.killed | {attempt})
+        else:
+            self._stops = replace(self._stops, asked={**self._stops.asked, attempt: self._work.clock()})
+        live = self._live.get(attempt)
+        if live is not None and live.handle is not None:
+            self._parts.launcher.signal(live.handle, Signal.KILL if action.kill else Signal.TERM)
+
+    def _leave(self, action: Leave) -> None:
+        with self._parts.ledger.transaction():
+            self._write_facts()
+        self._journal.tell()
+        self._end = LoopEnd(reason=action.reason, finished=False)
+
+    def _end_round(self, number: int) -> None:
+        """Read what is still unread, let the proposers propose, and queue the next round or end the loop."""
+        while self._unread:
+            self._read_one()
+        ended = end_round(self._parts, number, self._summaries)
+        self._summaries.clear()
+        for event in ended.events:
+            self._journal.show(event)
+        if ended.reason:
+            self._parts.ledger.close_loop(self._parts.study, self._parts.loop, ended.reason)
+            self._end = LoopEnd(reason=ended.reason, finished=True)
+        self._work.redraw()
+
+    def _idle(self) -> None:
+        """Wait for the next exit, signal or look; with nothing else due, read one ended run."""
+        if self._exits:
+            return
+        if self._unwritten:
+            self._wait(_RUNNING_UNWRITTEN_S)
+            return
+        if self._unread:
+            self._read_one()
+            self._wait(0.0)
+            return
+        self._parts.launcher.prepare()
+        self._wait(_LOOK_PERIOD_S)
+        now = self._work.clock()
+        if now - self._looked_at >= _LOOK_PERIOD_S and not self._exits:
+            self._looked_at = now
+            self._look()
+
+    def _wait(self, timeout_s: float) -> None:
+        """Collect the exits that come within `timeout_s`."""
+        by_handle = {live.handle: live for live in self._live.values() if live.handle is not None}
+        ready = self._parts.launcher.wait(tuple(by_handle), timeout_s)
+        for handle in ready:
+            live = by_handle[handle]
+            match self._parts.launcher.poll(handle, Path(live.attempt.exit_file)):
+                case Exit() as seen:
+                    self._exits.append((live, seen))
+                case Running() | Unknown():
+                    continue
+
+    def _look(self) -> None:
+        """Tell observers how far each slot is."""
+        metric = self._parts.pack.main_metric
+        cells: list[Json] = []
+        for live in sorted(self._live.values(), key=lambda live: live.attempt.slot):
+            step, values = self._parts.meter.latest(live.attempt.output_dir)
+            cell: dict[str, Json] = {"slot": live.attempt.slot, "job": live.job.name, "step": step}
+            cells.append({**cell, "steps": self._parts.call.steps, "metric": metric, "value": values.get(metric)})
+        snapshot = self._parts.ledger.reading.snapshot(self._parts.study, self._parts.loop, 0)
+        total = snapshot.done + snapshot.queued + len(snapshot.active)
+        detail: dict[str, Json] = {"round": snapshot.round, "rounds": self._parts.call.rounds, "done": snapshot.done}
+        self._journal.say("progress", None, {**detail, "total": total, "slots": cells})
+
+    def _read_one(self) -> None:
+        """Turn one ended run into its summary; the slot it held has long been given on."""
+        job, attempt = self._unread.popleft()
+        summary = self._parts.meter.summary(job, attempt)
+        self._summaries[job.id] = summary
+        self._parts.ledger.record_summary(attempt.id, summary)
+        metric = self._parts.pack.main_metric
+        stats = summary.metrics.get(metric)
+        detail: dict[str, Json] = {
+            "job": job.name,
+            "metric": metric,
+            "first": stats.first if stats else None,
+            "last": stats.last if stats else None,
+            "best": stats.best if stats else None,
+            "best_step": stats.best_step if stats else None,
+        }
+        self._journal.say("job measured", job.id, detail)
+        self._work.redraw()
+
+    def _unread_before(self) -> list[tuple[Job, Attempt]]:
+        """Ended runs of this loop that an earlier supervisor left without a summary."""
+        history = self._parts.ledger.reading.history(self._parts.study)
+        done = [job for job in history.jobs if job.loop == self._parts.loop and job.outcome is not None]
+        return [(job, job.attempts[-1]) for job in done if job.attempts and job.id not in history.summaries]

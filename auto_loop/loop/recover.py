@@ -1,0 +1,44 @@
+"""Recovery: what the ledger says is open, held against what really runs. A restart is the ordinary start."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from auto_loop.domain.job import Attempt, Ending, Handle, Job, Outcome
+from auto_loop.launch.claims import claimed
+from auto_loop.loop.parts import Parts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Live:
+    """An attempt that this supervisor watches. `handle` is None between the intent and the start."""
+
+    job: Job
+    attempt: Attempt
+    handle: Handle | None
+    started_at: float
+
+
+def recover(parts: Parts) -> tuple[Live, ...]:
+    """The attempts of this loop that an earlier supervisor left open, taken over.
+
+    RUNNING ones are watched by their handle. STARTING ones are looked up by their claim: with one they are adopted,
+    without one they never ran, never will, and their job is queued again.
+    """
+    snapshot = parts.ledger.reading.snapshot(parts.study, parts.loop, 0)
+    found = (_take_over(parts, job, job.attempts[-1]) for job in snapshot.active)
+    return tuple(live for live in found if live is not None)
+
+
+def _take_over(parts: Parts, job: Job, attempt: Attempt) -> Live | None:
+    handle = attempt.handle or claimed(Path(attempt.claim_file), parts.launcher.name)
+    now = parts.workshop.clock()
+    if handle is None:
+        with parts.ledger.transaction():
+            never = Ending(ended_at=now, outcome=Outcome.LOST, cause="it was never started")
+            parts.ledger.finish_attempt(attempt.id, never)
+            parts.ledger.requeue(job.id)
+        return None
+    started_at = attempt.started_at or attempt.created_at
+    if attempt.handle is None:
+        parts.ledger.mark_running(attempt.id, handle, started_at)
+    return Live(job=job, attempt=attempt, handle=handle, started_at=started_at)

@@ -1,0 +1,66 @@
+"""The loop's eye on what runs log: the newest values while a run goes on, its summary when it has ended."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from auto_loop.domain.job import Attempt, Job
+from auto_loop.domain.stats import summarise
+from auto_loop.domain.summary import Summary
+from auto_loop.readers import registry
+from auto_loop.readers.base import Cursor
+from auto_loop.readers.url import find_wandb_url
+from auto_loop.rules.model import Pack
+
+# More than a screen of log is read for the run's URL: trainers print it early.
+_URL_BYTES = 256 * 1024
+
+
+@dataclass(slots=True)
+class _Seen:
+    """How far one run was read, and the newest point of each metric."""
+
+    cursor: Cursor | None = None
+    step: int = 0
+    values: dict[str, float] = field(default_factory=dict)
+
+
+class Watch:
+    """Reads runs below `root` with the pack's names and directions for their metrics."""
+
+    def __init__(self, root: Path, pack: Pack, log_head: Callable[[Path, int], str]) -> None:
+        self._root = root
+        self._pack = pack
+        self._log_head = log_head
+        self._seen: dict[str, _Seen] = {}
+
+    def latest(self, output_dir: str) -> tuple[int, Mapping[str, float]]:
+        """The last step and the newest value of each metric, under the pack's names; costs what is new."""
+        seen = self._seen.setdefault(output_dir, _Seen())
+        points, seen.cursor = registry.tail_run(self._root / output_dir, seen.cursor)
+        for point in points:
+            seen.step = max(seen.step, point.step)
+            seen.values[self._pack.canonical(point.name)] = point.value
+        return seen.step, seen.values
+
+    def summary(self, job: Job, attempt: Attempt) -> Summary:
+        """The ended run in numbers, under the pack's names, with its series; empty when nothing can be read."""
+        self._seen.pop(attempt.output_dir, None)
+        reading = registry.read_run(self._root / attempt.output_dir)
+        log = self._log_head(Path(attempt.log_file), _URL_BYTES)
+        series = {self._pack.canonical(name): one for name, one in reading.series.items()} if reading else {}
+        return Summary(
+            run_dir=attempt.output_dir,
+            config=job.config,
+            config_file=job.cfg_file,
+            outcome=attempt.outcome,
+            wandb_url=find_wandb_url(log, reading),
+            metrics=summarise(series, self._pack.direction),
+            series=series,
+            log_tail=attempt.log_tail,
+            notes=reading.notes if reading else (),
+        )
+
+    def looked_for(self, output_dir: str) -> tuple[str, ...]:
+        """The files that a history was looked for in."""
+        return registry.looked_for(self._root / output_dir)
