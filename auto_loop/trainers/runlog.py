@@ -1,8 +1,9 @@
 """A run's log as lines of JSON, each on disk as soon as it is written, and the averages that go into it."""
 
 import json
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,27 +34,30 @@ class Window:
 
     def __init__(self, summed: frozenset[str] = frozenset()) -> None:
         self._summed = summed
-        self._sums: dict[str, float] = {}
-        self._counts: dict[str, int] = {}
+        self._values: dict[str, list[float]] = {}
 
     def add(self, metrics: Mapping[str, float]) -> None:
         for name, value in metrics.items():
-            self._sums[name] = self._sums.get(name, 0.0) + value
-            self._counts[name] = self._counts.get(name, 0) + 1
+            self._values.setdefault(name, []).append(value)
 
     def take(self) -> dict[str, float]:
         """The window's metrics; the next window begins empty."""
         taken = {
-            name: total if name in self._summed else total / self._counts[name] for name, total in self._sums.items()
+            name: _total(values) / (1 if name in self._summed else len(values)) for name, values in self._values.items()
         }
-        self._sums, self._counts = {}, {}
+        self._values = {}
         return taken
 
     def state(self) -> dict[str, Any]:
-        return {"sums": dict(self._sums), "counts": dict(self._counts)}
+        return {name: list(values) for name, values in self._values.items()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        self._sums, self._counts = dict(state["sums"]), dict(state["counts"])
+        self._values = {name: list(values) for name, values in state.items()}
+
+
+def _total(values: Sequence[float]) -> float:
+    """Without rounding on the way: the average of one constant is that constant."""
+    return math.fsum(values) if all(map(math.isfinite, values)) else sum(values)
 
 
 def _drop_later(place: Path, last_step: int) -> None:

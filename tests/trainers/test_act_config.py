@@ -31,7 +31,8 @@ def test_the_tiny_config_has_no_fault() -> None:
     [
         ({"weight_label": 0.0}, "use_learned_embed is false and weight_label is 0"),
         (
-            {"src_key": "observation.state", "tgt_key": "observation.state", "use_learned_embed": True, "weight_label": 0.0},
+            dict.fromkeys(("src_key", "tgt_key"), "observation.state")
+            | {"use_learned_embed": True, "weight_label": 0.0},
             "weight_embed is 0 and weight_label is 0",
         ),
         ({"term_weight": 0.0}, "term_weight is 0"),

@@ -9,9 +9,8 @@ import pytest
 from act_jobs import ROOT, environment
 
 from auto_loop.trainers.act import demos
-from auto_loop.trainers.act.config import ACTION, ENVIRONMENT_STATE, IMAGE, STATE
-from auto_loop.trainers.act.dataset import DataFault, load, prepare
-from auto_loop.trainers.act.config import DatasetConfig, TrainConfig
+from auto_loop.trainers.act.config import ACTION, ENVIRONMENT_STATE, IMAGE, STATE, DatasetConfig, TrainConfig
+from auto_loop.trainers.act.dataset import DataError, load, prepare
 
 
 @pytest.mark.parametrize(
@@ -28,7 +27,7 @@ def test_a_folders_name_says_what_it_holds(name: str, expected: demos.Recipe | N
 
 
 def test_a_missing_folder_without_a_recipe_is_refused_with_names_that_have_one(tmp_path: Path) -> None:
-    with pytest.raises(DataFault, match="pick_place_target_5"):
+    with pytest.raises(DataError, match="pick_place_target_5"):
         prepare(TrainConfig(dataset=DatasetConfig(root=str(tmp_path / "my_data"))))
     assert list(tmp_path.iterdir()) == []
 

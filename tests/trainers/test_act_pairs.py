@@ -8,7 +8,7 @@ import pytest
 
 from auto_loop.trainers.act import pairs
 from auto_loop.trainers.act.config import OtConfig
-from auto_loop.trainers.act.dataset import DataFault, PairSampler, bc_weights, chunk_rows, load
+from auto_loop.trainers.act.dataset import DataError, PairSampler, bc_weights, chunk_rows, load
 
 
 def line(points: int, offset: float = 0.0) -> np.ndarray:
@@ -87,7 +87,7 @@ def test_a_pair_file_of_other_data_is_refused(demonstrations: Path) -> None:
     source, target = (load(demonstrations / f"pick_place_state_{name}") for name in ("source_6", "target_2"))
     info = pairs.load(demonstrations / "pairs_source_6_target_2.npz")
     foreign = dataclasses.replace(info, source_lengths=info.source_lengths[:-1])
-    with pytest.raises(DataFault, match="another source data set"):
+    with pytest.raises(DataError, match="another source data set"):
         PairSampler(source, target, foreign, OtConfig())
 
 

@@ -102,6 +102,7 @@ def test_an_output_folder_that_exists_is_refused(workplace: Path, capsys: pytest
 def test_resuming_what_has_no_checkpoint_is_refused(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert train(workplace, "--output_dir=out", "--resume=true") == 2
     assert "there is no checkpoint below out/checkpoints" in capsys.readouterr().err
+    assert not (workplace / "out").exists()
 
 
 def test_a_device_that_is_not_there_is_refused(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -110,6 +111,7 @@ def test_a_device_that_is_not_there_is_refused(workplace: Path, capsys: pytest.C
     device = "mps" if torch.cuda.is_available() else "cuda"
     assert train(workplace, "--output_dir=out", f"--policy.device={device}") == 2
     assert f"policy.device: {device} is not to be had" in capsys.readouterr().err
+    assert not (workplace / "out").exists()
 
 
 def test_features_that_ask_for_what_the_data_lacks_are_refused(

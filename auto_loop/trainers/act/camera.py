@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-import mujoco
+import mujoco  # type: ignore[import-untyped]  # ships no types
 import numpy as np
 import numpy.typing as npt
 

@@ -35,7 +35,8 @@ def save(output_dir: Path, policy: nn.Module, state: TrainingState, configs: Map
     shutil.rmtree(aside, ignore_errors=True)
     (aside / MODEL).mkdir(parents=True)
     (aside / TRAINING).mkdir()
-    save_file({name: value.contiguous() for name, value in policy.state_dict().items()}, aside / MODEL / "model.safetensors")
+    weights = {name: value.contiguous() for name, value in policy.state_dict().items()}
+    save_file(weights, aside / MODEL / "model.safetensors")
     for name, content in configs.items():
         _write_json(aside / MODEL / f"{name}.json", content)
     tensors, groups = _flat_optimizer(state.optimizer)
@@ -52,15 +53,17 @@ def save(output_dir: Path, policy: nn.Module, state: TrainingState, configs: Map
 def last(output_dir: Path) -> Path | None:
     """The newest whole checkpoint's folder, or None."""
     folder = output_dir / "checkpoints"
-    whole = sorted(place for place in folder.glob("[0-9]*") if place.is_dir())
-    return whole[-1] if whole else None
+    whole = [place for place in folder.glob("*") if place.name.isdigit()]
+    return max(whole, key=lambda place: int(place.name), default=None)
 
 
 def load_weights(model_folder: Path, policy: nn.Module) -> None:
+    """Put a `pretrained_model` folder's weights into a policy of the same shape."""
     policy.load_state_dict(load_file(model_folder / "model.safetensors"))
 
 
 def load_state(checkpoint: Path) -> TrainingState:
+    """Read back what `save` wrote beside the weights."""
     folder = checkpoint / TRAINING
     plain = json.loads((folder / "training_step.json").read_text())
     groups = json.loads((folder / "optimizer_param_groups.json").read_text())
@@ -73,6 +76,7 @@ def load_state(checkpoint: Path) -> TrainingState:
 
 
 def torch_random_state() -> dict[str, Tensor]:
+    """Torch's global streams, which dropout and the VAE draw from."""
     found = {"cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
         found["cuda"] = torch.cuda.get_rng_state()
@@ -80,15 +84,15 @@ def torch_random_state() -> dict[str, Tensor]:
 
 
 def restore_torch_random(state: Mapping[str, Tensor]) -> None:
+    """Let torch's global streams go on from where they were."""
     torch.set_rng_state(state["cpu"])
     if "cuda" in state and torch.cuda.is_available():
         torch.cuda.set_rng_state(state["cuda"])
 
 
 def _flat_optimizer(state: Mapping[str, Any]) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
-    tensors = {
-        f"{index}/{name}": value.contiguous() for index, slots in state["state"].items() for name, value in slots.items()
-    }
+    slots = state["state"].items()
+    tensors = {f"{index}/{name}": value.contiguous() for index, values in slots for name, value in values.items()}
     return tensors, state["param_groups"]
 
 

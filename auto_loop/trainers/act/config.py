@@ -84,7 +84,7 @@ class OtLossConfig:
     tau_src: float = 1.0
     tau_tgt: float = 1.0
     heuristic: bool = False  # true: the pairing is fixed to the sampled pairs
-    cost_scale: str = "raw"  # mean: each embedding term is divided by its own batch mean, so shrinking features buys nothing
+    cost_scale: str = "raw"  # mean: embedding terms are divided by their batch mean, so shrinking features buys nothing
     normalize_inputs: bool = False  # true: labels are compared in the dataset's units of standard deviation
     label_steps: str = "chunk"  # an action label is the whole chunk, or with 1 its first step
     features: list[FeatureConfig] = field(default_factory=list)
@@ -139,6 +139,7 @@ def pairs_per_step(config: TrainConfig) -> int:
 
 
 def term_name(feature: FeatureConfig, index: int) -> str:
+    """What the feature is called in metrics and messages."""
     return feature.term_name or f"{index}_{feature.src_key}"
 
 
@@ -164,8 +165,8 @@ def _run_faults(config: TrainConfig) -> Iterator[str]:
 def _policy_faults(policy: PolicyConfig) -> Iterator[str]:
     if policy.type != "act":
         yield f"policy.type: {policy.type!r} is not known here; this trainer trains 'act'"
-    if policy.device.split(":")[0] not in ("cpu", "cuda", "mps"):
-        yield f"policy.device: {policy.device!r} is none of cpu, cuda, mps"
+    if policy.device not in ("cpu", "cuda", "mps"):
+        yield f"policy.device: {policy.device!r} is none of cpu, cuda, mps; CUDA_VISIBLE_DEVICES chooses among GPUs"
     counts = ("chunk_size", "dim_model", "n_heads", "dim_feedforward", "n_encoder_layers", "n_decoder_layers")
     for name in (*counts, "n_vae_encoder_layers", "latent_dim"):
         if getattr(policy, name) < 1:
@@ -204,7 +205,7 @@ def _ot_faults(ot: OtConfig) -> Iterator[str]:
 
 def _feature_list_faults(features: list[FeatureConfig]) -> Iterator[str]:
     if not features:
-        yield "ot.loss_config.features: empty, so there is no cost to transport by; add a feature or set ot.enable=false"
+        yield "ot.loss_config.features: empty, there is no cost to transport by; add a feature or set ot.enable=false"
     names: set[str] = set()
     for index, feature in enumerate(features):
         name = term_name(feature, index)

@@ -9,7 +9,7 @@ import torch
 
 from auto_loop.trainers.act import dataset, pairs
 from auto_loop.trainers.act.config import TrainConfig
-from auto_loop.trainers.act.dataset import DataFault, Demos, PairSampler
+from auto_loop.trainers.act.dataset import DataError, Demos, PairSampler
 from auto_loop.trainers.act.frames import Frames
 
 Ints = npt.NDArray[np.int64]
@@ -33,18 +33,18 @@ class Corpus:
 
 
 def gather(config: TrainConfig, device: torch.device) -> Corpus:
-    """Load what the config names; raises DataFault with every fault that only the data can show."""
+    """Load what the config names; raises DataError with every fault that only the data can show."""
     target = dataset.load(Path(config.dataset.root))
     if not config.ot.enable:
         return _corpus(config, [target], None, device)
     source = dataset.load(Path(config.ot.src_root))
     if source.columns.keys() != target.columns.keys():
-        raise DataFault(
+        raise DataError(
             f"ot.src_root has {', '.join(source.columns)}, but dataset.root has {', '.join(target.columns)}: "
             "both domains must hold the same keys"
         )
     if faults := dataset.missing_keys(config, source, target):
-        raise DataFault("\n".join(faults))
+        raise DataError("\n".join(faults))
     sampler = PairSampler(source, target, pairs.load(Path(config.ot.pair_info_path)), config.ot)
     return _corpus(config, [source, target], sampler, device)
 

@@ -17,7 +17,7 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 
-class DataFault(Exception):
+class DataError(Exception):
     """The data that a config names cannot be used; the message says why and what to do."""
 
 
@@ -76,7 +76,7 @@ def joined(demos: list[Demos]) -> Demos:
 def prepare(config: TrainConfig) -> None:
     """Make the demonstrations and the pair file that the config names and that are not there yet.
 
-    Raises DataFault for a missing folder whose name stands for no recipe.
+    Raises DataError for a missing folder whose name stands for no recipe.
     """
     roots = [Path(config.dataset.root)]
     if config.ot.enable:
@@ -92,9 +92,9 @@ def _demos_product(root: Path) -> Product:
 
     recipe = demos.recipe_for(root.name)
     if recipe is None:
-        raise DataFault(
-            f"no data set at {root}, and its name stands for none that could be made; "
-            "such names are pick_place_source_99, pick_place_target_5, pick_place_state_source_8, pick_place_state_target_2"
+        raise DataError(
+            f"no data set at {root}, and its name stands for none that could be made; such names are "
+            "pick_place_source_99, pick_place_target_5, pick_place_state_source_8, pick_place_state_target_2"
         )
     return Product(place=root, make=lambda place: demos.make(recipe, place))
 
@@ -114,7 +114,8 @@ def bc_weights(source_frames: int, target_frames: int, ot: OtConfig) -> Floats:
     if ot.normalize_bc_weights_by_ds_size:
         source, target = source / source_frames, target / target_frames
     weights = np.concatenate([np.full(source_frames, source), np.full(target_frames, target)])
-    return weights / weights.mean()
+    mean_one: Floats = weights / weights.mean()
+    return mean_one
 
 
 class PairSampler:
@@ -124,9 +125,11 @@ class PairSampler:
         self._source, self._target, self._info, self._ot = source, target, info, ot
         self._source_episodes, self._target_episodes = source.episodes("train"), target.episodes("train")
         self._check()
-        self._weights = pairs.episode_weights(
+        weights = pairs.episode_weights(
             info.distance, sharpness=ot.sharpness, cutoff=ot.cutoff, top=ot.topk_src_episodes
         )
+        self._cumulative = np.cumsum(weights, axis=1)
+        self._cumulative[:, -1] = 1.0  # the sum may fall short by a rounding, a draw must not fall past it
 
     def draw(self, count: int, rng: np.random.Generator) -> tuple[Ints, Ints]:
         """Source and target frame numbers [count], each in its own data set."""
@@ -136,7 +139,7 @@ class PairSampler:
 
     def _one(self, rng: np.random.Generator) -> tuple[int, int]:
         t = int(rng.integers(len(self._target_episodes)))
-        s = min(int(np.searchsorted(np.cumsum(self._weights[t]), rng.random(), side="right")), self._weights.shape[1] - 1)
+        s = int(np.searchsorted(self._cumulative[t], rng.random(), side="right"))
         at = int(rng.integers(self._info.target_lengths[t]))
         low, high = 0, int(self._info.source_lengths[s]) - 1
         if not self._ot.no_window:
@@ -153,7 +156,7 @@ class PairSampler:
         )
         for name, lengths, demos, episodes in sides:
             if not np.array_equal(lengths, demos.last[episodes] - demos.first[episodes] + 1):
-                raise DataFault(
+                raise DataError(
                     f"ot.pair_info_path: {self._ot.pair_info_path} was made for another {name} data set; "
                     "name another file, and it is made"
                 )
@@ -178,7 +181,8 @@ def missing_keys(config: TrainConfig, source: Demos, target: Demos) -> list[str]
             if key not in demos.columns:
                 faults.append(f"{path}.{side}: the data set has no {key!r}; it has {', '.join(demos.columns)}")
             elif feature.dim_slice is not None and feature.dim_slice[1] > _label_width(demos, key):
-                faults.append(f"{path}.dim_slice: {feature.dim_slice} ends past the {_label_width(demos, key)} of {key!r}")
+                width = _label_width(demos, key)
+                faults.append(f"{path}.dim_slice: {feature.dim_slice} ends past the {width} of {key!r}")
     return faults
 
 

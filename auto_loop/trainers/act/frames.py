@@ -21,9 +21,7 @@ class Frames:
 
     def __init__(self, demos: Demos, statistics: Statistics, chunk: int, device: torch.device) -> None:
         self._demos, self._chunk, self._device = demos, chunk, device
-        self._scales = {
-            key: (_tensor(mean, device), _tensor(std, device)) for key, (mean, std) in statistics.items()
-        }
+        self._scales = {key: (_tensor(mean, device), _tensor(std, device)) for key, (mean, std) in statistics.items()}
         self._normal = {
             key: (_tensor(column, device) - self._scales[key][0]) / self._scales[key][1]
             for key, column in demos.columns.items()

@@ -15,7 +15,7 @@ from auto_loop.trainers.act.model import IS_PAD, ActPolicy, kl_divergence
 from auto_loop.trainers.act.transport import TermInput, transport_loss
 
 
-class NonFiniteLoss(Exception):
+class NonFiniteLossError(Exception):
     """The loss is no longer a number; `metrics` is what the step still knew."""
 
     def __init__(self, metrics: dict[str, float]) -> None:
@@ -48,7 +48,7 @@ class Learner:
         self._aligned = list(self.policy.encoder.parameters())
 
     def step(self) -> dict[str, float]:
-        """Train on one batch; raises NonFiniteLoss before a bad gradient is applied."""
+        """Train on one batch; raises NonFiniteLossError before a bad gradient is applied."""
         started = time.perf_counter()
         self.optimizer.zero_grad(set_to_none=True)
         metrics = self._clone()
@@ -60,7 +60,7 @@ class Learner:
         metrics["train/grad_norm"] = float(norm)
         metrics["train/lr"] = float(self.optimizer.param_groups[0]["lr"])
         if not math.isfinite(metrics["train/loss"]) or not math.isfinite(metrics["train/grad_norm"]):
-            raise NonFiniteLoss(metrics)
+            raise NonFiniteLossError(metrics)
         self.optimizer.step()
         metrics["train/update_s"] = time.perf_counter() - started
         return metrics
@@ -79,7 +79,7 @@ class Learner:
         if prediction.mean is not None and prediction.log_variance is not None:
             divergence = kl_divergence(prediction.mean.float(), prediction.log_variance.float()).mean()
         loss = l1 + self.config.policy.kl_weight * divergence
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        loss.backward()
         losses = {"train/loss": loss, "train/l1_loss": l1, "train/kld_loss": divergence}
         return {name: float(value.detach()) for name, value in losses.items()}
 

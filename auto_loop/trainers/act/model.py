@@ -30,16 +30,15 @@ class Prediction:
 class Attention(nn.Module):
     """Multi-head attention from one sequence to another."""
 
-    def __init__(self, dim: int, heads: int, dropout: float) -> None:
+    def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
-        self.heads, self.dropout = heads, dropout
+        self.heads = heads
         self.query, self.key_value, self.out = nn.Linear(dim, dim), nn.Linear(dim, 2 * dim), nn.Linear(dim, dim)
 
     def forward(self, x: Tensor, context: Tensor, mask: Tensor | None = None) -> Tensor:
         query = self.query(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
         key, value = self.key_value(context).unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
-        rate = self.dropout if self.training else 0.0
-        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=rate)
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         out: Tensor = self.out(mixed.transpose(1, 2).flatten(2))
         return out
 
@@ -50,8 +49,8 @@ class Block(nn.Module):
     def __init__(self, config: PolicyConfig, *, cross: bool = False) -> None:
         super().__init__()
         dim = config.dim_model
-        self.attention = Attention(dim, config.n_heads, config.dropout)
-        self.cross = Attention(dim, config.n_heads, config.dropout) if cross else None
+        self.attention = Attention(dim, config.n_heads)
+        self.cross = Attention(dim, config.n_heads) if cross else None
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(3 if cross else 2))
         self.feedforward = nn.Sequential(
             nn.Linear(dim, config.dim_feedforward), nn.ReLU(), nn.Linear(config.dim_feedforward, dim)
@@ -63,7 +62,8 @@ class Block(nn.Module):
         x = x + self.dropout(self.attention(normed, normed, mask))
         if self.cross is not None and memory is not None:
             x = x + self.dropout(self.cross(self.norms[1](x), memory))
-        return x + self.dropout(self.feedforward(self.norms[-1](x)))
+        out: Tensor = x + self.dropout(self.feedforward(self.norms[-1](x)))
+        return out
 
 
 class Encoder(nn.Module):
@@ -116,7 +116,8 @@ class Posterior(nn.Module):
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         count = len(batch[ACTION])
-        x = torch.cat([self.first.expand(count, 1, -1), self.state(batch[STATE])[:, None], self.action(batch[ACTION])], 1)
+        state, action = self.state(batch[STATE])[:, None], self.action(batch[ACTION])
+        x = torch.cat([self.first.expand(count, 1, -1), state, action], 1)
         seen = F.pad(~batch[IS_PAD], (2, 0), value=True)[:, None, None, :]
         x = x + self.position
         for block in self.blocks:

@@ -29,6 +29,7 @@ def make_missing(products: Sequence[Product]) -> None:
                 _make(product)
     for product in products:
         if not product.place.exists():
+            print(f"waiting for {product.place}, which another process is making", flush=True)
             with _locked(product.place, wait=True):
                 _make(product)
 
@@ -38,6 +39,7 @@ def _make(product: Product) -> None:
         return
     aside = product.place.with_name(f".{product.place.name}.making")
     _remove(aside)
+    print(f"making {product.place}", flush=True)
     product.make(aside)
     os.rename(aside, product.place)
 

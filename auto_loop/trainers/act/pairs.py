@@ -56,6 +56,7 @@ def episode_weights(distance: Floats, *, sharpness: float, cutoff: float, top: i
 
 
 def save(info: PairInfo, place: Path) -> None:
+    """Write a pair file; the name is taken as it is."""
     with place.open("wb") as file:
         np.savez(
             file,
@@ -67,6 +68,7 @@ def save(info: PairInfo, place: Path) -> None:
 
 
 def load(place: Path) -> PairInfo:
+    """Read a pair file."""
     with np.load(place) as arrays:
         return PairInfo(**{name: arrays[name] for name in PairInfo.__slots__})
 
@@ -84,8 +86,8 @@ def _arc_length(episode: Floats) -> float:
 
 
 def _accumulate(episode: Floats, stacked: Floats) -> Floats:
-    """Least summed distance [i, j, s] of a warping path from the first frames to frames i of target and j of source s."""
-    step = np.linalg.norm(episode[:, None, None, :] - stacked[None], axis=-1)
+    """Least summed distance [i, j, s] of a path from the first frames to frame i of target and j of source s."""
+    step: Floats = np.linalg.norm(episode[:, None, None, :] - stacked[None], axis=-1)
     total = np.empty_like(step)
     total[0] = np.cumsum(step[0], axis=0)
     for i in range(1, len(episode)):

@@ -26,7 +26,7 @@ class Plan:
 
     @property
     def log_mass(self) -> Tensor:
-        """ln of the plan's total mass; finite where the mass itself underflows."""
+        """Logarithm of the plan's total mass; finite where the mass itself underflows."""
         return torch.logsumexp(self.log_pi.flatten(), 0)
 
 
@@ -62,9 +62,7 @@ def uniform(n: int, m: int, *, diagonal: bool = False) -> Marginals:
     return Marginals(log_a=log_a, log_b=log_b, log_c=log_c)
 
 
-def solve(
-    cost: Tensor, marginals: Marginals, penalties: Penalties, *, tol: float = 1e-9, max_iter: int = 2000
-) -> Plan:
+def solve(cost: Tensor, marginals: Marginals, penalties: Penalties, *, tol: float = 1e-9, max_iter: int = 2000) -> Plan:
     """Minimise <pi, M> + reg KL(pi|c) + tau_src KL(pi 1|a) + tau_tgt KL(pi^T 1|b) over pi >= 0.
 
     cost: [n, m], float64 wanted. Stops when a sweep moves lu (a potential divided by reg) by less than tol. A sweep
@@ -83,9 +81,7 @@ def solve(
         if iteration % 4 == 0 and float((lu - before).abs().max()) < tol:
             break
     converged = float((lu - before).abs().max()) < tol
-    return Plan(
-        log_pi=lu[:, None] + log_k + lv, log_c=marginals.log_c, iterations=iteration, converged=converged
-    )
+    return Plan(log_pi=lu[:, None] + log_k + lv, log_c=marginals.log_c, iterations=iteration, converged=converged)
 
 
 def objective(plan: Plan, cost: Tensor, marginals: Marginals, penalties: Penalties) -> Tensor:
@@ -105,7 +101,7 @@ def objective(plan: Plan, cost: Tensor, marginals: Marginals, penalties: Penalti
 
 
 def _lse(x: Tensor, dim: int) -> Tensor:
-    """logsumexp for rows with a finite entry: half the time of torch's, which guards against rows without."""
+    """Log-sum-exp for rows with a finite entry: half the time of torch's, which guards against rows without."""
     top = x.amax(dim, keepdim=True)
     return (x - top).exp_().sum(dim).log_().add_(top.squeeze(dim))
 

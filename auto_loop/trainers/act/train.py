@@ -37,17 +37,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(config: TrainConfig) -> int:
-    from auto_loop.trainers.act.dataset import DataFault, prepare
+    from auto_loop.trainers.act.dataset import DataError, prepare
 
     try:
         prepare(config)
-        if _leads():
-            Path(config.output_dir).mkdir(parents=True, exist_ok=config.resume)
         from auto_loop.trainers.act.training import run
 
         return run(config)
-    except DataFault as fault:
+    except DataError as fault:
         return _refuse(str(fault).splitlines())
+    except FileExistsError as fault:
+        return _refuse([f"output_dir: {fault.filename} was made by another process meanwhile; name another"])
 
 
 def _leads() -> bool:

@@ -1,6 +1,5 @@
 """A whole run: from data and a policy to logs, evaluations and checkpoints, and through a stop in good order."""
 
-import json
 import signal
 import sys
 import time
@@ -11,14 +10,14 @@ from types import FrameType
 from typing import Any
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator  # type: ignore[import-untyped]  # ships no types
 
 from auto_loop.trainers.act import checkpoint
 from auto_loop.trainers.act.config import TrainConfig
 from auto_loop.trainers.act.corpus import Corpus, gather
-from auto_loop.trainers.act.dataset import DataFault
+from auto_loop.trainers.act.dataset import DataError
 from auto_loop.trainers.act.evaluate import evaluate
-from auto_loop.trainers.act.learner import Learner, NonFiniteLoss
+from auto_loop.trainers.act.learner import Learner, NonFiniteLossError
 from auto_loop.trainers.runlog import RunLog, Window
 
 STOPPED = 128 + signal.SIGTERM
@@ -39,7 +38,7 @@ class StopRequest:
 def run(config: TrainConfig) -> int:
     """Train to the last step and return the exit code: 0, 1 after a loss that is no number, 143 after a SIGTERM.
 
-    Raises DataFault when the data or the device is not what the config says.
+    Raises DataError when the data or the device is not what the config says.
     """
     stop = StopRequest()
     accelerator = _accelerator(config)
@@ -51,15 +50,15 @@ def run(config: TrainConfig) -> int:
 
 
 def _accelerator(config: TrainConfig) -> Accelerator:
-    wanted = config.policy.device.split(":")[0]
+    wanted = config.policy.device
     accelerator = Accelerator(cpu=wanted == "cpu")
     if accelerator.device.type != wanted:
-        raise DataFault(
+        raise DataError(
             f"policy.device: {wanted} is not to be had, this process was given {accelerator.device.type} "
             "(a machine without it, or accelerate was launched for another); set policy.device accordingly"
         )
     if accelerator.mixed_precision == "fp16":
-        raise DataFault("fp16 needs loss scaling, which this trainer does not do; launch with bf16 or no mixed precision")
+        raise DataError("fp16 needs loss scaling, which this trainer does not do; launch with bf16 or without")
     return accelerator
 
 
@@ -73,6 +72,8 @@ class _Run:
         self.window = Window(SUMMED)
         self.step = 0
         saved = self._resume() if config.resume else {}
+        if self.main:
+            self.output_dir.mkdir(parents=True, exist_ok=config.resume)
         self.log = RunLog(self.output_dir / "metrics.jsonl", keep_to_step=self.step) if self.main else None
         self.wandb = _start_wandb(config, saved.get("wandb_run_id")) if self.main and config.wandb.enable else None
         self.since = (time.perf_counter(), self.step)
@@ -94,7 +95,7 @@ class _Run:
         while self.step < self.config.steps:
             try:
                 metrics = self.learner.step()
-            except NonFiniteLoss as fault:
+            except NonFiniteLossError as fault:
                 return self._give_up(fault)
             self.step += 1
             self.window.add(metrics)
@@ -119,7 +120,7 @@ class _Run:
         asked = torch.tensor(float(stop.made), device=self.accelerator.device)
         return float(self.accelerator.reduce(asked, "sum")) > 0
 
-    def _give_up(self, fault: NonFiniteLoss) -> int:
+    def _give_up(self, fault: NonFiniteLossError) -> int:
         self._write(self.step + 1, fault.metrics)
         values = ", ".join(f"{name.removeprefix('train/')}={value:g}" for name, value in fault.metrics.items())
         print(
@@ -138,7 +139,7 @@ class _Run:
         self._write(self.step, metrics)
         shown = [f"loss {metrics['train/loss']:.4f}", f"l1 {metrics['train/l1_loss']:.4f}"]
         if "train/ot_pi_sum" in metrics:
-            shown += [f"ot_pi_sum {metrics['train/ot_pi_sum']:.3g}", f"ot_grad_ratio {metrics['train/ot_grad_ratio']:.3g}"]
+            shown += [f"{name} {metrics[f'train/{name}']:.3g}" for name in ("ot_pi_sum", "ot_grad_ratio")]
         self._say(f"step {self.step}/{self.config.steps}: {', '.join(shown)} ({rate:.1f} steps/s)")
 
     def _evaluate(self) -> None:
@@ -177,7 +178,7 @@ class _Run:
         """Take up the last checkpoint; other processes' streams start anew from the step, the main one's go on."""
         place = checkpoint.last(self.output_dir)
         if place is None:
-            raise DataFault(f"resume=true, but there is no checkpoint below {self.output_dir / 'checkpoints'}")
+            raise DataError(f"resume=true, but there is no checkpoint below {self.output_dir / 'checkpoints'}")
         state = checkpoint.load_state(place)
         checkpoint.load_weights(place / checkpoint.MODEL, self.learner.policy)
         self.learner.optimizer.load_state_dict(state.optimizer)
@@ -192,9 +193,10 @@ class _Run:
     def _say_start(self) -> None:
         count = sum(parameter.numel() for parameter in self.learner.policy.parameters())
         begin = f"from step {self.step} " if self.step else ""
+        held_out = ", ".join(f"{name} {len(rows)}" for name, rows in self.corpus.held_out.items()) or "nothing"
         self._say(
             f"training {begin}to {self.config.steps} on {self.accelerator.device}: {count:,} parameters, "
-            f"{len(self.corpus.bc_frames)} frames, held out {json.dumps({n: len(r) for n, r in self.corpus.held_out.items()})}"
+            f"{len(self.corpus.bc_frames)} frames, held out: {held_out}"
         )
 
     def _say(self, line: str) -> None:

@@ -49,9 +49,7 @@ def transport_loss(terms: Sequence[TermInput], config: OtLossConfig) -> Transpor
     By the envelope theorem the plan is the objective's gradient in the cost, so nothing is differentiated through
     the solver. It runs on the CPU in float64: the matrices are small, and not every device has doubles.
     """
-    costs = {
-        term_name(term.feature, index): term_cost(term, config.cost_scale) for index, term in enumerate(terms)
-    }
+    costs = {term_name(term.feature, index): term_cost(term, config.cost_scale) for index, term in enumerate(terms)}
     cost = torch.stack(list(costs.values())).sum(0)
     exact = cost.detach().to("cpu", torch.float64)
     how = sinkhorn.Penalties(reg=config.reg, tau_src=config.tau_src, tau_tgt=config.tau_tgt)
