@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
-from auto_loop.domain.paths import Json, Key, Path, children, leads_to, matching, parse_path, render_path
+from auto_loop.domain.paths import Json, Key, Path, children, leads_to, matching, parsed, render_path
 
 __all__ = ["NO_TYPES", "Config", "FieldTypes", "Json", "with_ints"]
 
@@ -61,8 +61,20 @@ class FieldTypes:
         return None if pattern is None else self.defaults[pattern]
 
     def has(self, path: Path) -> bool:
-        """Whether the class has the field, something above it or something below it; True when it is not known."""
-        return self.known is None or any(leads_to(path, parse_path(text)) for text in self.known)
+        """Whether the class has the field, something below it, or a whole above it of which no parts are known.
+
+        True when the class is not known.
+        """
+        if self.known is None:
+            return True
+        along = [pattern for pattern in map(parsed, self.known) if leads_to(path, pattern)]
+        deepest = max(map(len, along), default=0)
+        return deepest >= len(path) or any(self._is_closed(pattern) for pattern in along)
+
+    def _is_closed(self, whole: Path) -> bool:
+        """Whether nothing is known of what is inside `whole`: a free mapping, or a list of anything."""
+        below = (pattern for pattern in map(parsed, self.known or ()) if len(pattern) > len(whole))
+        return not any(leads_to(whole, pattern) for pattern in below)
 
 
 NO_TYPES = FieldTypes()

@@ -295,11 +295,12 @@ def leads_to(path: Path, pattern: Path) -> bool:
 
 def matching(path: Path, patterns: Iterable[str]) -> str | None:
     """The first of the written `patterns` that `path` matches."""
-    return next((text for text in patterns if matches(path, _parsed(text))), None)
+    return next((text for text in patterns if matches(path, parsed(text))), None)
 
 
 @lru_cache(maxsize=4096)
-def _parsed(text: str) -> Path:
+def parsed(text: str) -> Path:
+    """`parse_path`, remembered: for patterns that are asked again and again."""
     return parse_path(text)
 
 

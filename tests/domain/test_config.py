@@ -5,7 +5,7 @@ from auto_loop.domain.paths import parse_path
 
 TYPES = FieldTypes(
     int_fields=frozenset({"batch_size", "ot.features.*.dims.*", "step_ratio"}),
-    known=frozenset({"batch_size", "ot.features.*.weight", "kwargs"}),
+    known=frozenset({"batch_size", "ot.features", "ot.features.*.weight", "ot.features.*.weights.*", "kwargs"}),
 )
 
 
@@ -23,9 +23,9 @@ def test_what_is_no_integral_float_stays_and_nothing_is_said():
 
 
 def test_a_class_has_its_leaves_what_lies_above_them_and_what_lies_inside_them():
-    for text in ("batch_size", "ot", "ot.features", "ot.features.3", "ot.features.0.weight", "kwargs.anything"):
+    for text in ("batch_size", "ot", "ot.features", "ot.features.3", "ot.features.0.weight", "kwargs.a.b"):
         assert TYPES.has(parse_path(text)), text
-    for text in ("batch", "ot.feature", "ot.features.0.weigth"):
+    for text in ("batch", "ot.feature", "ot.features.0.weigth", "ot.features.x.y.z"):
         assert not TYPES.has(parse_path(text)), text
     assert NO_TYPES.has(parse_path("anything"))
 
