@@ -117,9 +117,12 @@ def flow_yaml(value: Json) -> str:
     """YAML in flow style: JSON, but for floats such as 1e-05, which YAML 1.1 takes for text without a point."""
     match value:
         case dict():
-            return "{" + ", ".join(f"{json.dumps(key)}: {flow_yaml(item)}" for key, item in value.items()) + "}"
+            return "{" + ", ".join(f"{flow_yaml(key)}: {flow_yaml(item)}" for key, item in value.items()) + "}"
         case list():
             return "[" + ", ".join(flow_yaml(item) for item in value) + "]"
+        case str():
+            # YAML does not join JSON's two halves of a character beyond 16 bits.
+            return '"' + "".join(f"\\U{ord(c):08x}" if ord(c) > 0xFFFF else json.dumps(c)[1:-1] for c in value) + '"'
         case float():
             text = repr(value)
             return text.replace("e", ".0e") if "e" in text and "." not in text else text

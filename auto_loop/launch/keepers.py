@@ -105,7 +105,7 @@ def write_files(request: LaunchRequest) -> None:
 
 
 def close_strangers() -> list[tuple[int, int]]:
-    """Closes, in a child, what the supervisor itself inherited: a shell's pipe or lock would live as long as the job."""
+    """Closes in a child what the supervisor itself inherited: a shell's pipe or lock would live as long as the job."""
     above = (int(name) for name in os.listdir("/proc/self/fd") if int(name) > 2)
     return [(os.POSIX_SPAWN_CLOSE, descriptor) for descriptor in above if _is_inheritable(descriptor)]
 

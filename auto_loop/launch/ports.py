@@ -1,58 +1,81 @@
-"""Ports for jobs of several processes: leased by a lock that their keeper holds, so that no two jobs of ours clash."""
+"""Leases of ports, for jobs of several processes: two launches that choose the same one would end each other.
 
-import contextlib
+A lease is a `flock` on a file per port. The keeper inherits the descriptor, so that the lease lives as long as the
+job, whatever becomes of the supervisor. A foreign process can still take the port; the job then fails and says so.
+"""
+
+import errno
 import fcntl
 import os
 import socket
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import gettempdir
 
 from auto_loop.domain.errors import Fault, RefusedError
 
-# Below the range from which Linux gives out ports by itself (32768 and up unless it was changed).
-PORTS = range(21000, 32000)
+_FIRST = 23_400  # below the ports that Linux gives to outgoing connections by default, above the well-known ones
+_COUNT = 2_000
+_EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 @dataclass(frozen=True, slots=True)
 class PortLease:
-    """A port, and the descriptor whose lock leases it as long as any process holds it open."""
+    """A port, and the descriptor whose lock keeps it ours; closed once the keeper has it."""
 
     port: int
     descriptor: int
 
+    def close(self) -> None:
+        """Lets go of this process's hold; the keeper's own goes on."""
+        os.close(self.descriptor)
+
+
+def lease_folder(env: Mapping[str, str]) -> Path:
+    """Where the locks of all of this user's projects lie."""
+    if env.get("AUTO_LOOP_LEASE_DIR"):
+        return Path(env["AUTO_LOOP_LEASE_DIR"])
+    if env.get("XDG_RUNTIME_DIR"):
+        return Path(env["XDG_RUNTIME_DIR"]) / "auto_loop"
+    return Path(gettempdir()) / f"auto_loop-{os.getuid()}"
+
 
 def lease_port(folder: Path) -> PortLease:
-    """A port that no job of this user holds and that nobody listens on now; `folder` holds the locks.
-
-    A foreign process can still take it before the job does: the job then fails with EADDRINUSE in its log.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    for port in PORTS:
-        descriptor = os.open(folder / f"port_{port}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    """The lowest port that is neither leased nor in use; RefusedError when there is none."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for port in _candidates():
+        descriptor = os.open(folder / f"port_{port}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(descriptor)
             continue
-        if is_free(port):
+        if _is_free(port):
             return PortLease(port, descriptor)
         os.close(descriptor)
-    raise RefusedError(Fault(what=f"no free port between {PORTS.start} and {PORTS.stop - 1}"))
+    raise RefusedError(Fault(what="no port is free for a job of several processes", where=str(folder)))
 
 
-def is_free(port: int) -> bool:
-    """Whether it can be bound on IPv4 and, where there is one, on IPv6; without SO_REUSEADDR, which would lie."""
+def _candidates() -> Iterator[int]:
+    """Ports outside the range that outgoing connections take theirs from."""
+    try:
+        low, high = map(int, _EPHEMERAL.read_text(encoding="ascii").split())
+    except (OSError, ValueError):
+        low, high = 32_768, 60_999
+    first = _FIRST if low > _FIRST or high < _FIRST else min(high + 1, 65_535 - _COUNT)
+    return (port for port in range(first, first + _COUNT) if not low <= port <= high)
+
+
+def _is_free(port: int) -> bool:
+    """Whether both families can bind it; without SO_REUSEADDR, as a port that is only just left is of no use."""
     for family, address in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):
-        with contextlib.closing(socket.socket(family, socket.SOCK_STREAM)) as probe:
-            if family is socket.AF_INET6:
-                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            try:
-                probe.bind((address, port))
-            except OSError as error:
-                if error.errno in _NO_SUCH_FAMILY:
-                    continue
+        try:
+            with socket.socket(family, socket.SOCK_STREAM) as tried:
+                if family is socket.AF_INET6:
+                    tried.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                tried.bind((address, port))
+        except OSError as error:
+            if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
                 return False
     return True
-
-
-_NO_SUCH_FAMILY = {97, 99}  # EAFNOSUPPORT, EADDRNOTAVAIL: a machine without IPv6
