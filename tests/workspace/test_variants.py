@@ -7,7 +7,7 @@ import pytest
 
 from auto_loop.domain.config import Config, FieldTypes
 from auto_loop.domain.edits import apply, diff, render_edit
-from auto_loop.domain.errors import MisuseError
+from auto_loop.domain.errors import Fault, MisuseError
 from auto_loop.workspace.configs import load_config
 from auto_loop.workspace.variants import make_variant
 
@@ -114,4 +114,20 @@ def test_all_faults_are_named_at_once_and_nothing_is_written(tmp_path):
     with pytest.raises(MisuseError) as caught:
         make_variant(tmp_path / "absent.json", ["lr@mull=2"], {}, tmp_path)
     assert len(caught.value.faults) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["act.json"]
+
+
+def test_what_else_speaks_against_the_config_is_asked_before_anything_is_written(tmp_path):
+    base = tmp_path / "act.json"
+    base.write_text('{"lr": 0.1}')
+    asked = []
+
+    def refused(config):
+        asked.append(config.data())
+        return [Fault(what="the class takes no such rate"), Fault(what="nor any other")]
+
+    with pytest.raises(MisuseError) as caught:
+        make_variant(base, ["lr=2.0"], {}, tmp_path, refused=refused)
+    assert len(caught.value.faults) == 2
+    assert asked == [{"lr": 2.0}]
     assert [path.name for path in tmp_path.iterdir()] == ["act.json"]
