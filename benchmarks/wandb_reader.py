@@ -16,12 +16,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from auto_loop.domain.series import Source  # noqa: E402 (needs the path above)
-from auto_loop.readers.base import Cursor, FilePlace  # noqa: E402
-from auto_loop.readers.log_blocks import LogRecords  # noqa: E402
-from auto_loop.readers.wandb_datastore import DatastoreRows, WandbDatastore  # noqa: E402
-from auto_loop.readers.wandb_records import history_bytes, slow_row  # noqa: E402
-from tests.readers import encode  # noqa: E402
+from auto_loop.domain.series import Source
+from auto_loop.readers.base import Cursor, FilePlace
+from auto_loop.readers.log_blocks import LogRecords
+from auto_loop.readers.wandb_datastore import DatastoreRows, WandbDatastore
+from auto_loop.readers.wandb_records import history_bytes, slow_row
+from tests.readers import encode
 
 ROWS, KEYS = 20_000, 33
 LONG_HISTORY, NEW_ROWS = 1_000_000, 1_000

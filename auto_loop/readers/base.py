@@ -41,11 +41,15 @@ class Reading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilePlace:
-    """How far one file was read: `offset` bytes of the file that had this `inode`; a new inode begins again at 0."""
+    """How far one file was read: `offset` bytes of the file that had this `inode`; a new inode begins again at 0.
+
+    `rows` counts them, and `step` is the last one that a row showed: for rows without a step of their own.
+    """
 
     inode: int
     offset: int
     rows: int = 0
+    step: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,12 +1,11 @@
 """From rows, one a log call, to series, one a metric: numbers gathered by name, and the choice of the step.
 
-The step is the trainer's own logged step if it has one, else the step of the log (W&B's `_step`, or the row's place in
-a file that has none). A column counts as the trainer's step when it rises all along and no metric has more points
+The step is the trainer's own logged step if it has one, else the step of the log (W&B's `_step`). A column counts as the trainer's step when it rises all along and no metric has more points
 than it, so that nothing is lost by going over to it; rows without it stand at its last value before them.
 """
 
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +27,8 @@ STEP_NAMES = (
     "train/env_steps",
     "iteration",
 )
+# Each of its rows has been given the trainer's step by its reader already.
+STEP_BY_ROW = frozenset({Source.METRICS, Source.FINAL_ONLY})
 # W&B's own columns and the mirror's marks.
 NOT_METRICS = frozenset({"_step", "_runtime", "_timestamp", "_wandb", "_late"})
 # JSON has no numbers for these; W&B's old history and others wrote them as text.
@@ -72,17 +73,25 @@ class Columns:
 
     def __init__(self) -> None:
         self._columns: dict[str, tuple[array[int], array[float]]] = {}
+        self._appends: dict[str, tuple[Callable[[int], None], Callable[[float], None]]] = {}
 
     def add(self, rows: Iterable[Row]) -> None:
         """Takes rows in; the later row of one step wins."""
-        columns = self._columns
+        appends = self._appends
         for step, names, values in rows:
             for name, value in zip(names, values, strict=True):
-                column = columns.get(name)
-                if column is None:
-                    column = columns[name] = (array("q"), array("d"))
-                column[0].append(step)
-                column[1].append(value)
+                try:
+                    add_step, add_value = appends[name]
+                except KeyError:
+                    add_step, add_value = self._begin(name)
+                add_step(step)
+                add_value(value)
+
+    def _begin(self, name: str) -> tuple[Callable[[int], None], Callable[[float], None]]:
+        """A new column's two appends, looked up once: this is what reading a long history mostly does."""
+        steps, values = self._columns[name] = (array("q"), array("d"))
+        self._appends[name] = (steps.append, values.append)
+        return self._appends[name]
 
     def series(self, source: Source) -> dict[str, Series]:
         """The series by name, over the trainer's logged step if it has one."""
@@ -90,7 +99,11 @@ class Columns:
             name: series_of(name, np.frombuffer(steps, np.int64), np.frombuffer(values, np.float64), source)
             for name, (steps, values) in sorted(self._columns.items())
         }
-        clock = logged_step({name: len(one.steps) for name, one in by_name.items()}, by_name)
+        clock = (
+            None
+            if source in STEP_BY_ROW
+            else logged_step({name: len(one.steps) for name, one in by_name.items()}, by_name)
+        )
         if clock is None:
             return by_name
         return {

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from auto_loop.domain.series import Series, Source
 from auto_loop.readers.base import Cursor, FilePlace, Point, Row
-from auto_loop.readers.columns import STEP_NAMES, Columns
+from auto_loop.readers.columns import STEP_BY_ROW, STEP_NAMES, Columns
 
 SLICE_BYTES = 8 << 20  # one tail of one file reads this much at most, so that a supervisor is never held up
 NO_CLOCK = -1  # a step column that once fell, or was no whole number
@@ -74,7 +74,8 @@ def follow(
         except OSError:  # gone or unreadable now; it may come back
             continue
     counts, clock = _fold(rows, before)
-    points = _points(rows, before, _clock_name(counts, clock))
+    clock_name = None if source in STEP_BY_ROW else _clock_name(counts, clock)
+    points = _points(rows, before, clock_name)
     return points, Cursor(source=source, files=places, counts=counts, clock=clock)
 
 

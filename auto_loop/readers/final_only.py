@@ -6,7 +6,7 @@ from auto_loop.domain.config import Json
 from auto_loop.domain.series import Source, series_of
 from auto_loop.readers.base import Cursor, Point, Reading
 from auto_loop.readers.columns import numbers
-from auto_loop.readers.json_lines import parse_object, step_of
+from auto_loop.readers.json_lines import parse_object, whole
 from auto_loop.readers.run_folders import RunFolder, run_folders
 
 PLACES = ("files/wandb-summary.json", "wandb-summary.json")
@@ -36,7 +36,7 @@ class FinalOnly:
             if data is None:
                 notes.append(f"{file.name}: no JSON object")
             elif found := numbers(data, "."):
-                step = step_of(data, 0)
+                step = whole(data.get("_step")) or 0
                 series = {name: series_of(name, [step], [found[name]], self.source) for name in sorted(found)}
                 return Reading(source=self.source, series=series, run_id=one.run_id, notes=tuple(notes))
         return Reading(source=self.source, notes=tuple(notes))

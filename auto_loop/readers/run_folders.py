@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-_NAME = re.compile(r"(?P<offline>offline-)?run-(?P<time>\d{8}_\d{6})-(?P<id>.+)")
+_NAME = re.compile(r"(?P<offline>offline-)?run-(?:(?P<time>\d{8}_\d{6})-)?(?P<id>.+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,10 +27,10 @@ def run_folders(folder: Path) -> tuple[tuple[RunFolder, ...], ...]:
     a folder only if it leads elsewhere; it can be missing.
     """
     found: dict[Path, RunFolder] = {}
-    for candidate in _candidates(folder):
+    for candidate in sorted(_candidates(folder), key=Path.is_symlink):  # links last: they name what is there already
         one = _run_folder(candidate)
         if one is not None:
-            found.setdefault(one.folder, one)
+            found.setdefault(one.folder.resolve(), one)
     by_id: dict[str, list[RunFolder]] = {}
     for one in sorted(found.values(), key=lambda one: (one.time, one.folder.name)):
         by_id.setdefault(one.run_id, []).append(one)
@@ -46,7 +46,8 @@ def _candidates(folder: Path) -> list[Path]:
 
 def is_run_folder(folder: Path) -> bool:
     """Whether this folder is one run of a W&B client (rather than an output folder that holds such)."""
-    if _NAME.fullmatch(folder.name) or folder.name == "latest-run":
+    named = _NAME.fullmatch(folder.name)
+    if (named and named["time"]) or folder.name == "latest-run":
         return not (folder / "wandb").is_dir()  # an output folder may be called so too
     return any(folder.glob("run-*.wandb"))
 
@@ -61,11 +62,11 @@ def _children(parent: Path) -> list[Path]:
 def _run_folder(candidate: Path) -> RunFolder | None:
     """The run folder behind a path; what has no W&B name is known by its `.wandb` file, or as `latest-run`."""
     try:
-        real = candidate.resolve() if candidate.is_symlink() else candidate
-    except (OSError, RuntimeError):  # a link to itself
+        real = candidate.resolve(strict=True) if candidate.is_symlink() else candidate
+    except (OSError, RuntimeError):  # a link to nowhere, or to itself
         return None
     if named := _NAME.fullmatch(real.name):
-        return RunFolder(folder=real, run_id=named["id"], offline=bool(named["offline"]), time=named["time"])
+        return RunFolder(folder=real, run_id=named["id"], offline=bool(named["offline"]), time=named["time"] or "")
     data = next(iter(sorted(real.glob("run-*.wandb"))), None)
     if data is not None:
         return RunFolder(folder=real, run_id=data.stem.removeprefix("run-"), offline=False, time="")

@@ -4,17 +4,19 @@ Only history records are decoded; summaries, half of the bytes, are skipped by t
 holds whole blocks only, and a kill loses what was not flushed: torn ends are ordinary, and said.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 from auto_loop.domain.series import Source
 from auto_loop.readers.base import Cursor, FilePlace, Point, Reading, Row
 from auto_loop.readers.files import follow, gather
 from auto_loop.readers.log_blocks import LogRecords
 from auto_loop.readers.run_folders import RunFolder, run_folders
-from auto_loop.readers.wandb_records import MalformedError, RowDecoder, RunRecord, run_of
+from auto_loop.readers.wandb_records import MalformedError, RowDecoder, RunRecord, exit_code_of, run_of
 
+Told = TypeVar("Told")
 _RECORDS_BEFORE_RUN = 64  # the run record is among the first; do not search a long file for it
 
 
@@ -85,10 +87,20 @@ class WandbDatastore:
 
 def run_record(one: RunFolder) -> RunRecord | None:
     """Who the run in a W&B run folder is, or None when its file does not say (yet)."""
+    return _first(one, _RECORDS_BEFORE_RUN, run_of)
+
+
+def exit_code(one: RunFolder) -> int | None:
+    """What the run in a W&B run folder ended with, or None when its file does not say: it lives, or was killed."""
+    return _first(one, None, exit_code_of)
+
+
+def _first(one: RunFolder, most: int | None, told: Callable[[bytes], Told | None]) -> Told | None:
+    """The first thing that one of the first `most` records tells."""
     for file in _files((one,)):
         try:
-            records = islice(LogRecords(file, 0), _RECORDS_BEFORE_RUN)
-            return next((run for record in records if (run := run_of(record)) is not None), None)
+            records = islice(LogRecords(file, 0), most)
+            return next((found for record in records if (found := told(record)) is not None), None)
         except OSError:
             return None
     return None

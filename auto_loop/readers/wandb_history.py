@@ -10,9 +10,10 @@ from pathlib import Path
 from auto_loop.domain.series import Source
 from auto_loop.readers.base import Cursor, FilePlace, Point, Reading
 from auto_loop.readers.files import follow, gather
-from auto_loop.readers.json_lines import JsonRows
+from auto_loop.readers.json_lines import JsonRows, Style
 from auto_loop.readers.run_folders import RunFolder, run_folders
 
+_STYLE = Style(separator=".", own_steps=False)
 PLACES = ("files/wandb-history.jsonl", "wandb-history.jsonl")
 
 
@@ -52,4 +53,4 @@ def _files(run: Sequence[RunFolder]) -> tuple[Path, ...]:
 
 
 def _scan(file: Path, begin: FilePlace, limit: int | None) -> JsonRows:
-    return JsonRows(file, begin, ".", limit)
+    return JsonRows(file, begin, _STYLE, limit)

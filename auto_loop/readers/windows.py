@@ -1,7 +1,9 @@
 """Reads `metrics.jsonl` and `windows.jsonl`: one JSON object a line, the plainest log that a trainer can leave.
 
 Numbers at any depth, their keys joined by `/`. The step is `_step`, or one of `columns.STEP_NAMES` (`step`,
-`global_step`, `env_steps`, `window_env_steps`, …), else the line's place in the file.
+`global_step`, `env_steps`, `window_env_steps`, …); a line without one stands at the last step before it, and lines
+are counted where none has one. A step may fall back, as a resumed trainer's does: of two rows of one step the later
+wins.
 """
 
 from pathlib import Path
@@ -9,8 +11,9 @@ from pathlib import Path
 from auto_loop.domain.series import Source
 from auto_loop.readers.base import Cursor, FilePlace, Point, Reading
 from auto_loop.readers.files import follow, gather
-from auto_loop.readers.json_lines import JsonRows
+from auto_loop.readers.json_lines import JsonRows, Style
 
+_STYLE = Style(separator="/", own_steps=True)
 # The first that has numbers wins whole; files are never mixed.
 PLACES = ("metrics.jsonl", "windows.jsonl", "metrics/metrics.jsonl", "metrics/windows.jsonl")
 
@@ -50,4 +53,4 @@ class Windows:
 
 
 def _scan(file: Path, begin: FilePlace, limit: int | None) -> JsonRows:
-    return JsonRows(file, begin, "/", limit)
+    return JsonRows(file, begin, _STYLE, limit)
