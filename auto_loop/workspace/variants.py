@@ -38,11 +38,14 @@ def make_variant(
     `frequencies` maps the trainer's own paths of steps, log and eval frequency to what was asked, None where
     nothing was; those given go into the variant after the changes.
     `refused` gives what else speaks against the config (the trainer's own class).
-    Raises MisuseError with the faults of the base and of all changes; then nothing is written.
+    Raises MisuseError with the faults of the base and of all changes, or with what `refused` gives; then nothing
+    is written.
     """
     base, edits = _read(base_file, changes, types)
     given = tuple(Edit.from_change(path, value) for path, value in frequencies.items() if value is not None)
     config = apply(base.config, edits + given, types)
+    if against := refused(config):
+        raise MisuseError(against)
     fingerprint = base.config.fingerprint
     path = write_variant(base_file, config, edits + given, out_dir, base_fingerprint=fingerprint)
     return Variant(path=path, config=config, edits=edits + given, base_fingerprint=fingerprint, notes=base.notes)
