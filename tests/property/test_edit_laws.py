@@ -10,7 +10,7 @@ from auto_loop.domain.edits import Edit, Op, apply, diff, parse_edit, parse_edit
 from auto_loop.domain.errors import MisuseError
 from auto_loop.domain.paths import Index, Key, Star, get, leaves, parse_path, render_path
 
-LAWS = settings(deadline=None, max_examples=150)
+LAWS = settings(deadline=None, max_examples=100)
 
 # Names that the grammar must quote, and names that look like something else in it, come up often.
 WORDS = st.sampled_from(
@@ -66,7 +66,7 @@ def test_str_of_a_value_reads_back(value):
     assert same(parse_edit(f"a@set={value!s}").value, value)
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=300)
 @given(st.text(max_size=30) | st.text("a.*@=[]\"'\\{}0123456789+-eE,: \n", max_size=20))
 def test_reading_any_text_gives_an_edit_or_a_misuse(text):
     for read in (parse_edit, parse_path):
@@ -79,7 +79,7 @@ def test_reading_any_text_gives_an_edit_or_a_misuse(text):
                 assert len(marks) <= len(shown) + 1
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=200)
 @given(MAPPINGS, st.data())
 def test_applying_any_edits_gives_a_config_or_a_misuse_and_alters_no_base(data, draw):
     places = [place[:length] for place, _ in leaves(data) for length in range(len(place) + 1)]
