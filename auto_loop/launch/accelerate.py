@@ -66,6 +66,7 @@ def accelerate_words(layout: Layout, config_file: str) -> tuple[str, ...]:
         "--gpu_ids=all",
         "--mixed_precision=no",
         "--dynamo_backend=no",
+        "--quiet",  # or its own traceback would be the log's last lines, after the trainer's
         f"--num_cpu_threads_per_process={layout.threads}",
     )
     if layout.processes > 1:

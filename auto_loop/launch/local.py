@@ -62,7 +62,11 @@ class LocalLauncher:
         self._keepers.prepare()
 
     def poll(self, handle: Handle, exit_file: Path) -> Status:
-        """Running while the keeper lives; then its exit; without one Unknown until no process with the token lives."""
+        """Running while the keeper lives, then its exit.
+
+        Without an exit it is Unknown until no process with the token lives, then an end that nobody saw: no returncode,
+        no error. An `error` says why the command was not run at all.
+        """
         if self._alive(handle):
             return Running()
         ended = self._exit(handle, exit_file)
@@ -72,9 +76,7 @@ class LocalLauncher:
                 self._watch(handle, strays)
                 return Unknown(pids=strays)
             # The keeper may have written its exit between the two looks.
-            ended = self._exit(handle, exit_file) or Exit(
-                returncode=None, ended_at=self._clock(), error="its keeper ended without leaving an exit"
-            )
+            ended = self._exit(handle, exit_file) or Exit(returncode=None, ended_at=self._clock())
         self._forget(handle)
         return ended
 
@@ -218,6 +220,8 @@ def inner_cause(inner: dict[str, object] | None) -> str:
     """The cause from inside the trainer as one line, `Type: message`."""
     if not inner:
         return ""
+    if inner.get("signal"):
+        return f"ended by {inner['signal']}"
     kind, message = str(inner.get("type") or ""), str(inner.get("message") or "").strip()
     return f"{kind}: {message}" if kind and message else kind or message
 

@@ -79,7 +79,7 @@ class StubLauncher:
         """By the clock; an attempt that this launcher never saw has ended unseen."""
         attempt = self._attempts.get(handle)
         if attempt is None:
-            return Exit(returncode=None, ended_at=self.clock.now, error="its keeper ended without leaving an exit")
+            return Exit(returncode=None, ended_at=self.clock.now)
         if self.clock.now < attempt.ends_at:
             return Running()
         if attempt.returncode is None and self.clock.now < attempt.ends_at + attempt.act.strays_s:
@@ -87,21 +87,20 @@ class StubLauncher:
         if not attempt.seen and attempt.act.on_end is not None:
             attempt.act.on_end(attempt.request)
         attempt.seen = True
-        error = "its keeper ended without leaving an exit" if attempt.returncode is None else ""
-        return Exit(returncode=attempt.returncode, ended_at=attempt.ends_at, inner=attempt.inner, error=error)
+        return Exit(returncode=attempt.returncode, ended_at=attempt.ends_at, inner=attempt.inner)
 
     def wait(self, handles: Collection[Handle], timeout_s: float | None) -> frozenset[Handle]:
         """Jumps to the next end among `handles`; RuntimeError if it would wait for ever."""
         if self._woken:
             self._woken = False
             return frozenset()
-        times = [self._next(handle) for handle in handles]
+        times = {handle: self._next(handle) for handle in handles}
         limit = None if timeout_s is None else self.clock.now + timeout_s
-        target = min([*times, *([] if limit is None else [limit])], default=None)
+        target = min([*times.values(), *([] if limit is None else [limit])], default=None)
         if target is None:
             raise RuntimeError("a wait without attempts and without a timeout never ends")
         self.clock.now = max(self.clock.now, target)
-        return frozenset(handle for handle in handles if self._next(handle) <= self.clock.now)
+        return frozenset(handle for handle, at in times.items() if at <= self.clock.now)
 
     def wake(self) -> None:
         """The next wait returns at once."""

@@ -176,5 +176,5 @@ def test_a_process_that_nobody_knows_has_ended_unseen(stage: Stage) -> None:
     ended = stage.launcher.poll(nobody, stage.folder / "no.exit")
     assert isinstance(ended, Exit)
     assert ended.returncode is None
-    assert ended.error
+    assert ended.error == ""
     assert not stage.launcher.signal(nobody, Signal.KILL)

@@ -127,6 +127,7 @@ def test_a_failure_keeps_its_inner_cause(tmp_path: Path, home: dict[str, str], l
     handle, asked = started(launcher, tmp_path, FAILING, home)
     ended = end(launcher, handle, asked)
     assert (ended.returncode, ended.inner) == (1, "RuntimeError: CUDA out of memory")
+    assert asked.log_file.read_text().rstrip().endswith("RuntimeError: CUDA out of memory")
 
 
 def test_term_reaches_the_trainer_and_the_end_waits_for_it(
@@ -138,7 +139,7 @@ def test_term_reaches_the_trainer_and_the_end_waits_for_it(
         assert time.monotonic() < deadline
         time.sleep(0.02)
     assert launcher.signal(handle, Signal.TERM)
-    end(launcher, handle, asked)
+    assert end(launcher, handle, asked).inner == "ended by SIGTERM"
     assert "saved" in asked.log_file.read_text()
 
 

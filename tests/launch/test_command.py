@@ -30,7 +30,7 @@ def test_the_whole_command_on_a_cpu_slot() -> None:
         "/env/bin/python", "-m", "accelerate.commands.launch",
         "--config_file=/project/.codex_tmp/accelerate_cpu1.json",
         "--num_processes=1", "--num_machines=1", "--machine_rank=0", "--gpu_ids=all",
-        "--mixed_precision=no", "--dynamo_backend=no", "--num_cpu_threads_per_process=3", "--cpu",
+        "--mixed_precision=no", "--dynamo_backend=no", "--quiet", "--num_cpu_threads_per_process=3", "--cpu",
         RUN, "job.py", "--config_path=train_configs/a.json", "--steps=2000", "--log_freq=50", "--eval_freq=200",
         "--output_dir=outputs/train/loop_1/a", "--policy.device=cpu",
         "--wandb.enable=true", "--wandb.mode=offline", "--wandb.disable_artifact=true",
