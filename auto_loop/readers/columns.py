@@ -1,7 +1,8 @@
 """From rows, one a log call, to series, one a metric: numbers gathered by name, and the choice of the step.
 
-The step is the trainer's own logged step if it has one, else the step of the log (W&B's `_step`). A column counts as the trainer's step when it rises all along and no metric has more points
-than it, so that nothing is lost by going over to it; rows without it stand at its last value before them.
+The step is the trainer's own logged step if it has one, else the step of the log (W&B's `_step`). A column counts as
+the trainer's step when it rises all along and no metric has more points than it, so that nothing is lost by going over
+to it; rows without it stand at its last value before them.
 """
 
 from array import array
@@ -99,11 +100,7 @@ class Columns:
             name: series_of(name, np.frombuffer(steps, np.int64), np.frombuffer(values, np.float64), source)
             for name, (steps, values) in sorted(self._columns.items())
         }
-        clock = (
-            None
-            if source in STEP_BY_ROW
-            else logged_step({name: len(one.steps) for name, one in by_name.items()}, by_name)
-        )
+        clock = None if source in STEP_BY_ROW else logged_step(by_name)
         if clock is None:
             return by_name
         return {
@@ -113,12 +110,12 @@ class Columns:
         }
 
 
-def logged_step(counts: Mapping[str, int], by_name: Mapping[str, Series]) -> Series | None:
+def logged_step(by_name: Mapping[str, Series]) -> Series | None:
     """The column that is the trainer's step, or None when the log's own step is all there is."""
-    longest = max(counts.values(), default=0)
+    longest = max((len(one.steps) for one in by_name.values()), default=0)
     for name in STEP_NAMES:
         column = by_name.get(name)
-        if column is not None and counts[name] == longest and _rises(column.values):
+        if column is not None and len(column.steps) == longest and _rises(column.values):
             return column
     return None
 

@@ -12,7 +12,7 @@ from auto_loop.readers.columns import STEP_NAMES, as_number, numbers, row_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Style:
-    """How a kind of JSONL file is meant: what joins nested keys, and whether a row's step may be one of `STEP_NAMES`."""
+    """How a kind of JSONL file is meant: what joins nested keys; whether a row's step may be one of `STEP_NAMES`."""
 
     separator: str
     own_steps: bool
@@ -21,8 +21,8 @@ class Style:
 class JsonRows:
     """The rows of one JSONL file from a place on: iterate once, then ask for `place` and `notes`.
 
-    A row's step is its `_step`, else (by `style`) the first of `STEP_NAMES` that it has; a row without one stands at the
-    last step before it, or at its count while none was shown. A line that the mirror marked `_late` was dropped by W&B,
+    A row's step is its `_step`, else (by `style`) the first of `STEP_NAMES` that it has; a row without one stands at
+    the last step before it, or at its count while none was shown. A line that the mirror marked `_late` was dropped by W&B,
     as its step had passed: so do we. Stops after `limit` bytes (None: at the end).
     """
 
