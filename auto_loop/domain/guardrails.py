@@ -5,14 +5,24 @@ The order is edits → `multiple_of` and `derive` (recorded) → `range` (clampe
 forbidden states are judged on the whole config.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 from auto_loop.domain.config import NO_TYPES, Config, FieldTypes, Json
 from auto_loop.domain.edits import Edit, Op, apply, render_edit
 from auto_loop.domain.errors import Fault, MisuseError
-from auto_loop.domain.paths import BrokenPathError, Path, expand, get, leads_to, leaves, matches, render_path
+from auto_loop.domain.paths import (
+    BrokenPathError,
+    Path,
+    expand,
+    get,
+    leads_to,
+    leaves,
+    matches,
+    render_path,
+)
 
 
 class Formula(Protocol):
@@ -107,9 +117,9 @@ def check(
     Raises MisuseError when the edits themselves do not apply.
     """
     config = apply(parent, edits, types)
-    before = dict(leaves(parent.data()))
+    before = _leaves(parent)
     touched = _changed(before, config)
-    gone = before.keys() - dict(leaves(config.data())).keys()
+    gone = before.keys() - _leaves(config).keys()
     faults = [*_off_list(parent, edits, {*touched, *gone}, rails), *_changed_kinds(before, touched)]
     added: list[Edit] = []
     notes: list[str] = []
@@ -125,26 +135,20 @@ def check(
     return Checked(config=config, added=tuple(added), notes=tuple(notes), faults=tuple(faults))
 
 
-def fingerprint_of(config: Config, ignore: Iterable[Path]) -> str:
-    """The config's fingerprint without the places in `ignore`; 2 and 2.0 count as the same number."""
-    skip = tuple(ignore)
-    kept = {
-        render_path(path): _plain(value)
-        for path, value in leaves(config.data())
-        if not any(leads_to(path, pattern) for pattern in skip)
-    }
-    return Config.of(kept).fingerprint
-
-
 def _plain(value: Json) -> Json:
     return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+@lru_cache(maxsize=64)
+def _leaves(config: Config) -> Mapping[Path, Json]:
+    return dict(leaves(config.data()))
 
 
 def _changed(before: Mapping[Path, Json], config: Config) -> dict[Path, Json]:
     """The leaves of `config` that are new or differ, type and all."""
     return {
         path: value
-        for path, value in leaves(config.data())
+        for path, value in _leaves(config).items()
         if path not in before or type(before[path]) is not type(value) or before[path] != value
     }
 
@@ -233,7 +237,7 @@ def _clamps(changed: Mapping[Path, Json], rails: Guardrails) -> tuple[list[Edit]
             inside = _inside(value, bound)
             if inside != value:
                 edits.append(Edit(path=path, op=Op.SET, value=inside))
-                notes.append(f"{render_path(path)}: {value} clamped to {inside}, {_range_words(bound)}")
+                notes.append(f"{render_path(path)}: {value:g} clamped to {inside:g}, {_range_words(bound)}")
     return edits, notes
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from auto_loop.domain.config import NO_TYPES, Config, FieldTypes
 from auto_loop.domain.edits import Edit, Op, apply, diff, render_edit
 from auto_loop.domain.errors import Fault, MisuseError
-from auto_loop.domain.guardrails import Guardrails, check, fingerprint_of
+from auto_loop.domain.fingerprint import fingerprint_of
+from auto_loop.domain.guardrails import Guardrails, check
 from auto_loop.domain.job import JobId
 from auto_loop.domain.proposal import Accepted, Proposal, Refusal, Silence, Verdict
 from auto_loop.proposers.base import Candidate

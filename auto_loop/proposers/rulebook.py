@@ -1,6 +1,7 @@
 """The rulebook: a pack's rules as a proposer."""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from auto_loop.domain.snapshot import Snapshot
 from auto_loop.domain.stats import Direction
 from auto_loop.domain.summary import Summary
 from auto_loop.proposers.base import Candidate, Offer
-from auto_loop.rules.engine import fire
+from auto_loop.rules.engine import Firing, fire
 from auto_loop.rules.model import Pack
 
 NO_RULE = "no rule fired"
@@ -54,10 +55,18 @@ class Rulebook:
             return Silence(parent=job.id, cause=NO_HISTORY, detail=f"looked for {files}")
         firing = fire(self.pack, summary)
         if not firing.proposals:
-            lacking = f"; not judged for want of readings: {'; '.join(firing.unknown)}" if firing.unknown else ""
             nearest = firing.nearest or "the pack has no rules"
-            return Silence(parent=job.id, cause=NO_RULE, detail=f"nearest: {nearest}{lacking}")
+            return Silence(parent=job.id, cause=NO_RULE, detail=f"nearest: {nearest}{_lacking(firing)}")
         return [Candidate(parent=job, proposal=proposal) for proposal in firing.proposals]
+
+
+def _lacking(firing: Firing) -> str:
+    """What most rules could not be judged without, in words; nothing when all were judged."""
+    if not firing.unknown:
+        return ""
+    counts = Counter(gap for gaps in firing.unknown.values() for gap in gaps)
+    most = ", ".join(gap for gap, _ in counts.most_common(4))
+    return f"; {len(firing.unknown)} rules lack {most}{', ...' if len(counts) > 4 else ''}"
 
 
 def rank(pack: Pack, summary: Summary | None) -> float:

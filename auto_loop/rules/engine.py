@@ -1,7 +1,7 @@
 """The engine: from a finished run's summary to what its pack's rules would change next."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from auto_loop.domain.config import Config, Json
 from auto_loop.domain.edits import Edit, apply
@@ -23,7 +23,7 @@ class Firing:
 
     proposals: tuple[Proposal, ...]
     nearest: str = ""
-    unknown: tuple[str, ...] = ()
+    unknown: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def decide(summary: Summary | Mapping[str, Json], pack: Pack | None = None) -> list[Proposal]:
@@ -51,7 +51,7 @@ def fire(pack: Pack, summary: Summary | Mapping[str, Json]) -> Firing:
     return Firing(
         proposals=tuple(sorted(fired, key=lambda proposal: -proposal.priority)),
         nearest=f"{nearest[0].name}: {nearest[1].says}" if nearest else "",
-        unknown=tuple(f"{rule.name}: {', '.join(gaps)}" for rule, _ in silent if (gaps := rule.when.missing(facts))),
+        unknown={rule.name: gaps for rule, _ in silent if (gaps := rule.when.missing(facts))},
     )
 
 

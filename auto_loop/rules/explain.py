@@ -1,8 +1,8 @@
 """Why a condition does not hold: which comparison decided, what its value is, and how far off it is.
 
-The distance is 0 for what holds, at most 1 for one comparison (|a − b| / (|a| + |b|), 1 for what is unknown or has
-no order); `and` adds up what is missing, `or` takes its nearest part. So the rule that came nearest to firing is the
-one with the least distance.
+The distance is 0 for what holds, at most 1 for one comparison (|a − b| / (|a| + |b|); 1 for what is unknown, has no
+order, or is 0 and should not be); `and` adds up what is missing, `or` takes its nearest part. So the rule that came
+nearest to firing is the one with the least distance.
 """
 
 from dataclasses import dataclass
@@ -95,6 +95,6 @@ def _link(op: str, pair: tuple[Node, Node], text: str, facts: Facts, wanted: boo
 
 def _distance(left: Value, right: Value) -> float:
     a, b = as_number(left), as_number(right)
-    if a is None or b is None:
+    if a is None or b is None or a == b == 0:
         return 1.0
     return max(abs(a - b) / (abs(a) + abs(b)), _NEARLY) if a != b else _NEARLY

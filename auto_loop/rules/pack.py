@@ -73,7 +73,7 @@ def _parse(text: str, load: Callable[[str], str], name: str, above: tuple[str, .
     table.done()
     if faults:
         raise MisuseError([replace(fault, where=f"pack {name}, {fault.where}") for fault in faults])
-    return _with_aliases(_merged(base, own), name)
+    return _merged(base, own)
 
 
 def _toml(text: str, name: str) -> dict[str, Any]:
@@ -123,21 +123,43 @@ def _read(table: Table, name: str) -> Pack:
         stops=tuple(stop for stop in stops if stop is not None),
         remedies=tuple(read_remedy(one) for one in table.tables("remedy")),
     )
-    for kind, named in (("rule", pack.rules), ("stop", pack.stops)):
-        names = [one.name for one in named]
-        for twice in sorted({one for one in names if names.count(one) > 1}):
+    _say_twins(table)
+    return replace(pack, aliases=_aliases(pack, table))
+
+
+def _say_twins(table: Table) -> None:
+    for kind in ("rule", "stop"):
+        names = [one.data.get("name") for one in table.tables(kind)]
+        for twice in sorted({one for one in names if isinstance(one, str) and names.count(one) > 1}):
             table.wrong(kind, f"two of them are named {twice!r}")
-    return pack
+
+
+def _aliases(pack: Pack, table: Table) -> dict[str, str]:
+    """Each other name of a metric, and the metric that it stands for."""
+    found: dict[str, str] = {}
+    for metric in pack.metrics.values():
+        for alias in metric.aliases:
+            other = alias if alias in pack.metrics else found.setdefault(alias, metric.name)
+            if other != metric.name:
+                table.wrong("metrics", f"{alias!r} cannot stand for {metric.name}: it stands for {other}")
+    return found
 
 
 def _merged(base: Pack, own: Pack) -> Pack:
-    """`own` over `base`."""
+    """`own` over `base`; a name that `own` gives to a metric is taken from the one that had it in `base`."""
+    claimed = {*own.metrics, *own.aliases}
+    inherited = {
+        name: replace(metric, aliases=tuple(alias for alias in metric.aliases if alias not in claimed))
+        for name, metric in base.metrics.items()
+        if name not in own.aliases
+    }
     has_goal = bool(own.objective.metric or own.objective.expression)
     return Pack(
         name=own.name,
         objective=own.objective if has_goal else base.objective,
-        metrics={**base.metrics, **own.metrics},
+        metrics={**inherited, **own.metrics},
         key_metrics=own.key_metrics or base.key_metrics,
+        aliases={**{alias: name for name, metric in inherited.items() for alias in metric.aliases}, **own.aliases},
         guardrails=_merged_rails(base.guardrails, own.guardrails),
         rules=_by_name(base.rules, own.rules),
         stops=_by_name(base.stops, own.stops),
@@ -176,16 +198,3 @@ def _merged_rails(base: Guardrails, own: Guardrails) -> Guardrails:
         relations=(*base.relations, *own.relations),
         forbid=(*base.forbid, *own.forbid),
     )
-
-
-def _with_aliases(pack: Pack, where: str) -> Pack:
-    aliases: dict[str, str] = {}
-    faults: list[Fault] = []
-    for metric in pack.metrics.values():
-        for alias in metric.aliases:
-            if alias in pack.metrics or aliases.setdefault(alias, metric.name) != metric.name:
-                what = f"{alias!r} stands for {metric.name} and for {aliases.get(alias, alias)}"
-                faults.append(Fault(what=what, where=f"pack {where}, metrics"))
-    if faults:
-        raise MisuseError(faults)
-    return replace(pack, aliases=aliases)

@@ -1,0 +1,209 @@
+"""Each rule of the pack act_ot: a run that it fires on and one that it does not, beside what the rule is about."""
+
+from typing import Any
+
+import pytest
+
+from auto_loop.domain.series import Source
+from auto_loop.rules import decide
+from auto_loop.rules.engine import fire
+from auto_loop.rules.pack import shipped_pack
+from tests.packs.studies import BASELINE, loss_config, metric, trained, with_values
+
+MASS, DIAG, LOSS, COST = "train/ot_pi_sum", "train/ot_pi_diag", "train/ot_loss", "train/ot_cost/action"
+RATIO, M_EFF, S, WARNINGS = "train/ot_grad_ratio", "train/ot_m_eff", "train/ot_s", "train/ot_not_converged"
+L1, TRAIN_L1, NORM, TRAIN = "eval/offline_eval/avg_l1", "train/l1_loss", "train/grad_norm", "train/loss"
+DEAD, WEAK, ALIVE = 1e-40, 1e-5, 0.2
+PACK = shipped_pack("act_ot")
+
+
+def run(config: dict[str, Any] | None = BASELINE, **metrics: dict[str, Any] | float) -> dict[str, Any]:
+    """A plain summary; a bare number is a metric's last value."""
+    named = {name: metric(found) if isinstance(found, float) else found for name, found in metrics.items()}
+    return {"config": config, "metrics": named}
+
+
+def mass(last: float, **more: dict[str, Any] | float) -> dict[str, dict[str, Any] | float]:
+    return {MASS: last, **more}
+
+
+PLATEAU = {L1: metric(0.30, 0.301), TRAIN_L1: metric(0.1, 1.0)}
+EARLY_BEST = {L1: metric(0.3, 0.6, best_step=200), TRAIN_L1: metric(0.1, 1.0, best_step=500)}
+FALLING = {L1: metric(0.3, 0.6, best_step=500), TRAIN_L1: metric(0.1, 1.0, best_step=500)}
+WIDE = {"reg": 0.5, "tau_src": 3.0, "tau_tgt": 3.0}
+LIGHT = with_values(ot__loss_config__features__3__weight_label=0.002)
+FEATURES = BASELINE["ot"]["loss_config"]["features"]
+
+CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "mass too low": (run(**mass(DEAD)), run(**mass(WEAK))),
+    "mass too low: labels, computed": (
+        run(**mass(DEAD, **{M_EFF: 200.0})),
+        run(**mass(DEAD, **{M_EFF: 4.0})),
+    ),
+    "mass too low: labels, computed from the mass": (
+        run(**mass(DEAD)),
+        run(**mass(DEAD, **{M_EFF: 200.0})),
+    ),
+    "mass too low: aggressive": (run(**mass(DEAD)), run(**mass(ALIVE))),
+    "mass too low: reg to 0.4": (run(**mass(DEAD)), run(loss_config(reg=0.4), **mass(DEAD))),
+    "mass too low: reg to 0.5": (run(loss_config(reg=0.4), **mass(DEAD)), run(loss_config(reg=0.5), **mass(DEAD))),
+    "mass too low: tau to 2": (run(loss_config(reg=0.4), **mass(DEAD)), run(loss_config(reg=0.3), **mass(DEAD))),
+    "mass too low: tau to 3": (
+        run(loss_config(reg=0.4, tau_src=2.0, tau_tgt=2.0), **mass(DEAD)),
+        run(loss_config(**WIDE), **mass(DEAD)),
+    ),
+    "mass too low: action label to 0.002": (run(**mass(DEAD)), run(LIGHT, **mass(DEAD))),
+    "mass too low: 20 nearest source episodes": (
+        run(**mass(DEAD)),
+        run(with_values(ot__topk_src_episodes=20), **mass(DEAD)),
+    ),
+    "mass too low: less transport, lighter labels": (
+        run(**mass(DEAD)),
+        run(with_values(ot__lambda_ot=0.05), **mass(DEAD)),
+    ),
+    "mass too low: labels a tenth": (
+        run(**mass(DEAD)),
+        run(loss_config(features=[{**one, "weight_label": 0.001} for one in FEATURES]), **mass(DEAD)),
+    ),
+    "mass weak: reg up": (run(**mass(WEAK)), run(loss_config(reg=0.5), **mass(WEAK))),
+    "mass weak: taus, computed": (run(**mass(WEAK, **{M_EFF: 30.0})), run(**mass(WEAK, **{M_EFF: 3.0}))),
+    "mass weak: tau doubled": (run(**mass(WEAK)), run(**mass(DEAD))),
+    "mass weak: labels halved": (run(**mass(WEAK)), run(**mass(ALIVE))),
+    "action cost too high": (run(**{COST: 600.0}), run(LIGHT, **{COST: 600.0})),
+    "transport dominates": (run(**mass(ALIVE, **{RATIO: 2.5})), run(**mass(ALIVE, **{RATIO: 0.5}))),
+    "transport inert": (run(**mass(ALIVE, **{RATIO: 0.01})), run(**mass(ALIVE, **{RATIO: 0.3}))),
+    "transport inert: scaled costs": (
+        run(**mass(ALIVE, **{RATIO: 0.01})),
+        run(loss_config(cost_scale="mean"), **mass(ALIVE, **{RATIO: 0.01})),
+    ),
+    "more OT mixing": (run(**mass(WEAK)), run(**mass(DEAD))),
+    "more OT mixing: a step further": (
+        run(with_values(ot__bc_src_weight=0.7), **mass(ALIVE)),
+        run(with_values(ot__bc_src_weight=0.7), **mass(WEAK)),
+    ),
+    "mass high, cost flat": (
+        run(**mass(ALIVE, **{LOSS: metric(1.0, 1.01)})),
+        run(**mass(ALIVE, **{LOSS: metric(1.0, 2.0)})),
+    ),
+    "mass above its band": (run(**mass(0.95)), run(**mass(0.5))),
+    "diagonal share low": (run(**mass(ALIVE, **{DIAG: 0.01})), run(**mass(ALIVE, **{DIAG: 0.1}))),
+    "diagonal share low: fixed pairing": (
+        run(**mass(ALIVE, **{DIAG: 0.01})),
+        run(loss_config(heuristic=True), **mass(ALIVE, **{DIAG: 0.01})),
+    ),
+    "diagonal share low: sharper sampling": (
+        run(**mass(ALIVE, **{DIAG: 0.01})),
+        run(with_values(ot__sharpness=40.0), **mass(ALIVE, **{DIAG: 0.01})),
+    ),
+    "diagonal share full": (run(**mass(ALIVE, **{DIAG: 0.199})), run(**mass(ALIVE, **{DIAG: 0.1}))),
+    "solver warnings: reg": (run(**{WARNINGS: 3.0}), run(loss_config(reg=0.5), **{WARNINGS: 3.0})),
+    "solver warnings: tau": (run(loss_config(reg=0.5), **{WARNINGS: 3.0}), run(loss_config(**WIDE), **{WARNINGS: 3.0})),
+    "solver warnings: action label": (run(loss_config(**WIDE), **{WARNINGS: 3.0}), run(**{WARNINGS: 3.0})),
+    "gradient norm high": (run(**{NORM: metric(40.0, 10.0)}), run(**{NORM: metric(40.0, 35.0)})),
+    "loss not finite": (run(**{TRAIN: metric(0.3, nan_count=2)}), run(**{TRAIN: metric(0.3)})),
+    "L1 plateau": (run(**mass(ALIVE, **EARLY_BEST)), run(**mass(DEAD, **EARLY_BEST))),
+    "L1 plateau: more transport": (
+        run(**mass(ALIVE, **PLATEAU, **{RATIO: 0.3})),
+        run(**mass(ALIVE, **PLATEAU, **{RATIO: 3.0})),
+    ),
+    "L1 worse than its best": (
+        run(**{L1: metric(0.33, 0.6, best=0.3)}),
+        run(**{L1: metric(0.301, 0.6, best=0.3)}),
+    ),
+    "L1 still falling": (run(**mass(ALIVE, **FALLING)), run(**mass(ALIVE, **EARLY_BEST))),
+    "beside it: more transport": (run(**mass(ALIVE)), run(**mass(ALIVE, **{RATIO: 0.8}))),
+    "beside it: less transport": (run(**mass(ALIVE)), run(**mass(ALIVE, **{RATIO: 0.01}))),
+    "beside it: narrower window": (
+        run(**mass(ALIVE)),
+        run(with_values(ot__no_window=True), **mass(ALIVE)),
+    ),
+}
+
+
+def rules_fired(summary: dict[str, Any]) -> list[str]:
+    return [proposal.rule for proposal in decide(summary)]
+
+
+@pytest.mark.parametrize("rule", CASES)
+def test_a_rule_fires_where_it_should_and_nowhere_else(rule: str) -> None:
+    fires, silent = CASES[rule]
+    assert rule in rules_fired(fires)
+    assert rule not in rules_fired(silent)
+
+
+def test_every_rule_of_the_pack_has_its_case() -> None:
+    inherited = {rule.name for rule in shipped_pack("default").rules}
+    assert {rule.name for rule in PACK.rules} - inherited == set(CASES)
+
+
+@pytest.mark.parametrize("rule", CASES)
+def test_without_any_metric_no_rule_fires(rule: str) -> None:
+    assert rule not in rules_fired(run())
+
+
+def test_a_dead_run_is_told_the_seed_s_remedies_in_the_seed_s_order() -> None:
+    paths = [list(proposal.changes) for proposal in decide(run(**mass(DEAD)))]
+    assert paths[0] == [
+        "ot.loss_config.reg@max",
+        "ot.loss_config.tau_src@max",
+        "ot.loss_config.tau_tgt@max",
+        "ot.lambda_ot@min",
+        "ot.loss_config.features.3.weight_label@min",
+        "ot.topk_src_episodes@set",
+    ]
+    single = [found[0].split("@")[0] for found in paths if len(found) == 1]
+    order = ["ot.loss_config.reg", "ot.loss_config.features.3.weight_label", "ot.topk_src_episodes"]
+    assert [path for path in single if path in order] == order
+
+
+def test_solver_warnings_come_first_of_all() -> None:
+    assert rules_fired(run(**mass(DEAD, **{WARNINGS: 2.0})))[0] == "solver warnings: reg"
+
+
+def test_less_cloning_of_the_source_is_proposed_only_once_there_is_mass() -> None:
+    with_mass = [proposal for proposal in decide(run(**mass(1e-4))) if "ot.bc_src_weight@set" in proposal.changes]
+    assert [dict(proposal.changes) for proposal in with_mass] == [{"ot.bc_src_weight@set": 0.7}]
+    assert not any("ot.bc_src_weight@set" in proposal.changes for proposal in decide(run(**mass(9e-7))))
+
+
+def test_the_computed_label_weight_reaches_the_mass_that_it_promises() -> None:
+    dead = trained(BASELINE)
+    factor = next(p for p in decide(dead) if p.rule == "mass too low: labels, computed").changes
+    features = [
+        {**one, "weight_label": one["weight_label"] * factor["ot.loss_config.features.*.weight_label@mul"]}
+        for one in FEATURES
+    ]
+    assert dead["metrics"][MASS]["last"] < 1e-20
+    assert 0.05 < trained(loss_config(features=features))["metrics"][MASS]["last"] < 0.15
+
+
+def test_a_run_without_a_known_config_gets_the_rules_that_need_none() -> None:
+    assert rules_fired(run(None, **mass(DEAD))) == [
+        "mass too low",
+        "mass too low: labels, computed from the mass",
+        "mass too low: aggressive",
+    ]
+
+
+def test_lerobot_s_own_metric_names_are_known() -> None:
+    assert "mass too low" in rules_fired(run(None, **{"train/ot_ot_pi_sum": DEAD}))
+    assert "mass too low" in rules_fired(run(None, ot_pi_sum=DEAD))
+
+
+def test_a_final_only_run_feeds_no_change_over_time() -> None:
+    final = {**metric(40.0, 10.0), "source": Source.FINAL_ONLY.value}
+    assert "gradient norm high" not in rules_fired(run(**{NORM: final}))
+
+
+def test_the_nearest_rule_is_named_with_the_comparison_that_decided() -> None:
+    firing = fire(PACK, run(None, **{NORM: metric(99.0, 98.0)}))
+    assert firing.proposals == ()
+    assert firing.nearest == 'gradient norm high: last("train/grad_norm") = 99, needs > 100'
+
+
+def test_the_direction_of_each_key_metric() -> None:
+    directions = {name: PACK.direction(name).value for name in PACK.key_metrics}
+    assert directions[L1] == directions[NORM] == directions[TRAIN_L1] == "lower"
+    assert directions[MASS] == directions[DIAG] == directions[RATIO] == "none"
+    assert PACK.main_metric == L1
+    assert PACK.band("ot_pi_sum") == (1e-3, 0.9)
