@@ -121,12 +121,13 @@ class LoopReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """A study at the moment `written_at` (unix s); loops newest first."""
+    """A study at the moment `written_at` (unix s); loops newest first. `known` are all its jobs by number."""
 
     study: Study
     written_at: float
     loops: tuple[LoopReport, ...]
     lens: Lens
+    known: Mapping[JobId, JobReport] = field(default_factory=dict)
 
     def repeats(self, loop: int) -> Json:
         """How many times each config of a loop was run; 1 unless the loop's flags say otherwise."""
@@ -134,23 +135,23 @@ class Report:
 
     def job(self, number: JobId) -> JobReport | None:
         """The job with this number, whichever loop it belongs to."""
-        return next((job for each in self.loops for job in each.jobs if job.id == number), None)
+        return self.known.get(number)
 
 
 def report(history: History, lens: Lens, now: float) -> Report:
     """The report of a study as its history stands at `now` (unix s). Jobs that still run are in it."""
-    known = {job.id: job for job in history.jobs}
     evidence = {each.child: each.proposal.evidence for each in history.proposals if each.child is not None}
     jobs = {
         job.id: _job(job, history.summaries.get(job.id), lens, now, evidence.get(job.id, {})) for job in history.jobs
     }
-    compared = [_compared(job, jobs, known, lens) for job in jobs.values()]
+    compared = [_compared(job, jobs, lens) for job in jobs.values()]
     loops = sorted(history.loops, key=lambda loop: loop.number, reverse=True)
     return Report(
         study=history.study,
         written_at=now,
         loops=tuple(_loop(loop, [job for job in compared if job.loop == loop.number], history, lens) for loop in loops),
         lens=lens,
+        known={job.id: job for job in compared},
     )
 
 
@@ -224,9 +225,9 @@ def _masked(texts: tuple[str, ...], lens: Lens) -> tuple[str, ...]:
     return tuple(masked(text, lens.secrets) for text in texts)
 
 
-def _compared(job: JobReport, jobs: Mapping[JobId, JobReport], known: Mapping[JobId, Job], lens: Lens) -> JobReport:
+def _compared(job: JobReport, jobs: Mapping[JobId, JobReport], lens: Lens) -> JobReport:
     """`job` with its parent's config and, where both have a best main metric, the comparison."""
-    if job.parent is None or job.parent not in known:
+    if job.parent is None or job.parent not in jobs:
         return job
     parent = jobs[job.parent]
     against = None
