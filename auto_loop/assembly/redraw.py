@@ -46,9 +46,10 @@ def draw(study: str, files: ReportFiles, around: Surroundings) -> None:
 def lens_of(pack: Pack, around: Surroundings) -> Lens:
     """The pack's view of a study's metrics."""
     bands = {
-        name: Band(low=metric.band[0], high=metric.band[1])
+        name: Band(dead_below=metric.dead, low=low, high=high)
         for name, metric in pack.metrics.items()
-        if metric.band is not None
+        for low, high in [metric.band or (None, None)]
+        if metric.band is not None or metric.dead is not None
     }
     secrets = tuple(v for k, v in around.env.items() if k.endswith(("_KEY", "_TOKEN", "_SECRET", "_PASSWORD")) and v)
     return Lens(
@@ -72,11 +73,15 @@ def _pack_of(name: str, around: Surroundings) -> Pack:
 
 
 class Redraw:
-    """Has the report drawn by a child process, one at a time; what is asked meanwhile is drawn by the next."""
+    """Has the report drawn by a child process, one at a time; what is asked meanwhile is drawn by the next.
+
+    What the child says goes to `log`.
+    """
 
     def __init__(self, command: Sequence[str], around: Surroundings) -> None:
         self._command = command
         self._around = around
+        self.log = around.layout.scratch / "report.log"
         self._child: subprocess.Popen[bytes] | None = None
         self._due = False
 
@@ -103,4 +108,8 @@ class Redraw:
 
     def _start(self) -> subprocess.Popen[bytes]:
         env = inherited(self._around.env)
-        return subprocess.Popen(self._command, cwd=self._around.root, stdin=subprocess.DEVNULL, env=env)
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                self._command, cwd=self._around.root, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env
+            )

@@ -10,14 +10,15 @@ from auto_loop.domain.job import AttemptId, Job
 from auto_loop.domain.slot import Slot
 from auto_loop.launch.base import LaunchRequest
 from auto_loop.launch.command import AttemptFiles, JobSpec, build
-from auto_loop.launch.ports import PORTS, PortLease
+from auto_loop.launch.ports import PortLease
 
 _NOT_NUMBERED = AttemptId(0)
+_SHOWN_PORT = 23400
 
 
 def no_lease() -> PortLease:
-    """What a printed plan shows in a leased port's place."""
-    return PortLease(PORTS.start, -1)
+    """A stand-in for a leased port, in a plan that only shows what would run."""
+    return PortLease(_SHOWN_PORT, -1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

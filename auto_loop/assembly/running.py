@@ -21,7 +21,7 @@ from auto_loop.domain.job import NewJob, Origin, Outcome
 from auto_loop.domain.slot import Device
 from auto_loop.launch.base import Launcher
 from auto_loop.launch.local import LocalLauncher
-from auto_loop.launch.ports import lease_port
+from auto_loop.launch.ports import lease_folder, lease_port
 from auto_loop.ledger.lease import Lease, holder
 from auto_loop.ledger.ledger import Ledger
 from auto_loop.loop.driver import Driver, LoopEnd
@@ -34,6 +34,8 @@ from auto_loop.workspace.files import tail_text
 
 DONE, WITH_FAILURES, INTERRUPTED = 0, 1, 130
 _LOG_TAIL_BYTES = 8 * 1024
+# By path: the package need not be installed, nor lie below the working folder.
+_PROGRAM = Path(__file__).resolve().parent.parent / "__main__.py"
 LauncherFactory = Callable[[], Launcher]
 
 
@@ -197,7 +199,7 @@ def join(
 ) -> Parts:
     """The parts of one loop, joined."""
     requests = Requests(
-        prepared=prepared, around=around, loop=loop, lease=lambda: lease_port(lease_folder(around))
+        prepared=prepared, around=around, loop=loop, lease=lambda: lease_port(lease_folder(around.env))
     )
     return Parts(
         study=prepared.study,
@@ -232,20 +234,6 @@ def join(
     )
 
 
-def lease_folder(around: Surroundings) -> Path:
-    """Where locks lie that serve all projects of the user."""
-    named = around.env.get("AUTO_LOOP_LEASE_DIR")
-    if named:
-        return Path(named)
-    runtime = around.env.get("XDG_RUNTIME_DIR")
-    if runtime and Path(runtime).is_dir():
-        return Path(runtime) / "auto_loop"
-    from os import getuid
-    from tempfile import gettempdir
-
-    return Path(gettempdir()) / f"auto_loop-{getuid()}"
-
-
 def _loud(prepared: Prepared) -> list[str]:
     """What must not pass in silence: training on the CPU because no GPU was found."""
     slots = prepared.slots.value
@@ -273,7 +261,7 @@ def report_command(call: AutorunCall, study: str, around: Surroundings) -> Seque
     """The command that draws the report."""
     files = report_files(call, study, around)
     words = ["--ledger", str(files.ledger), "--markdown-out", str(files.markdown), "--summary-out", str(files.summary)]
-    return [sys.executable, "-m", "auto_loop", "report", study, *words, "--quiet"]
+    return [sys.executable, str(_PROGRAM), "report", study, *words, "--quiet"]
 
 
 def farewell(
@@ -282,13 +270,14 @@ def farewell(
     """The last lines: how it ended, and where the report is; the exit code."""
     jobs = [job for job in parts.ledger.reading.history(parts.study).jobs if job.loop == parts.loop]
     failed = [job.name for job in jobs if job.outcome in (Outcome.FAILED, Outcome.LOST)]
-    front.say(f"Ended: {end.reason}.")
+    front.say(f"Ended: {end.reason}")
     if failed:
         front.say(f"Failed: {', '.join(failed)} (their last lines are in the report).")
     if drawn:
         front.say(f"Report: {shown(files.markdown, around.root)}  (as JSON: {shown(files.summary, around.root)})")
     else:
-        front.say(f"The report could not be drawn; `auto-loop report {parts.study}` tries again.")
+        log = shown(around.layout.scratch / "report.log", around.root)
+        front.say(f"The report could not be drawn ({log} says why); `auto-loop report {parts.study}` tries again.")
     if not end.finished:
         front.say(f"The loop is unfinished: `autorun --resume --study {parts.study} --exec` goes on with it.")
         return INTERRUPTED

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from auto_loop.assembly.choices import choose_profile
 from auto_loop.assembly.prepare import probe_env, refused_configs
 from auto_loop.assembly.running import DONE, Front, ledger_file, run_autorun, shown
 from auto_loop.assembly.surroundings import Surroundings
-from auto_loop.domain.call import VariantCall
+from auto_loop.domain.call import AutorunCall, VariantCall
 from auto_loop.domain.config import Json
 from auto_loop.domain.edits import render_edit
 from auto_loop.domain.errors import Fault, MisuseError
@@ -32,7 +33,7 @@ def run_variant(call: VariantCall, front: Front, around: Surroundings | None = N
         front.say(f"note: {note}")
     code = DONE
     if call.run.execute:
-        code = run_autorun(replace(call.run, cfgs=(path,), **_frequencies(call, variant)), front, around)
+        code = run_autorun(_run(call, variant, path), front, around)
     front.say(path)
     return code
 
@@ -44,11 +45,10 @@ def written(call: VariantCall, around: Surroundings) -> Variant:
     trainer = trainer_class(profile, python, around.root, probe_env(around))
     fields = field_types(profile, trainer, around.layout.scratch)
     base = around.root / call.base_cfg
-    data = load_config(base, fields.types).config.data()
     return make_variant(
         base,
         call.changes,
-        _keys(call, profile, data, fields.names),
+        _keys(call, profile, _data(base), fields.names),
         around.root / call.out_dir,
         fields.types,
         lambda config: [
@@ -58,27 +58,43 @@ def written(call: VariantCall, around: Surroundings) -> Variant:
     )
 
 
+def _data(file: Path) -> Mapping[str, Json]:
+    """What the config holds; nothing of a broken one, whose faults `make_variant` says beside those of the edits."""
+    try:
+        return load_config(file).config.data()
+    except MisuseError:
+        return {}
+
+
 def _keys(
     call: VariantCall, profile: Profile, data: Mapping[str, Json], known: frozenset[str] | None
 ) -> dict[str, int | None]:
     """The trainer's own paths of steps, log and eval frequency, with what was given."""
     given = ((profile.steps, call.steps), (profile.log_freq, call.log_freq), (profile.eval_freq, call.eval_freq))
     keys = {chosen_key(names, data, known): value for names, value in given}
-    lacking = [value for key, value in keys.items() if not key and value is not None]
+    lacking = data and [value for key, value in keys.items() if not key and value is not None]
     if lacking:
         raise MisuseError(Fault(what=f"profile {profile.name} has no key for a given step option"))
     return {key: value for key, value in keys.items() if key}
 
 
-def _frequencies(call: VariantCall, variant: Variant) -> dict[str, int]:
-    """Steps and frequencies for the run: as given, else what the variant says, else autorun's defaults."""
+def _run(call: VariantCall, variant: Variant, path: str) -> AutorunCall:
+    """The call that runs the variant; steps and frequencies as given, else its own, else autorun's defaults."""
     data = variant.config.data()
-    found: dict[str, int] = {}
-    for name, given in (("steps", call.steps), ("log_freq", call.log_freq), ("eval_freq", call.eval_freq)):
-        value = given if given is not None else data.get(name)
-        if isinstance(value, int) and value > 0:
-            found[name] = value
-    return found
+
+    def chosen(given: int | None, name: str, usual: int) -> int:
+        own = data.get(name)
+        if given is not None:
+            return given
+        return own if isinstance(own, int) and own > 0 else usual
+
+    return replace(
+        call.run,
+        cfgs=(path,),
+        steps=chosen(call.steps, "steps", call.run.steps),
+        log_freq=chosen(call.log_freq, "log_freq", call.run.log_freq),
+        eval_freq=chosen(call.eval_freq, "eval_freq", call.run.eval_freq),
+    )
 
 
 def remember(call: VariantCall, variant: Variant, around: Surroundings) -> None:

@@ -1,5 +1,6 @@
 """The driver: carries out what the planner asks for, one turn after another, until the loop has ended."""
 
+import os
 from collections import deque
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -133,6 +134,9 @@ class Driver:
             seen = Exit(returncode=127, ended_at=self._work.clock(), error=f"could not be started: {error}")
             self._exits.append((live, seen))
             return
+        finally:
+            for descriptor in request.held:
+                os.close(descriptor)  # the keeper holds its own copies from here on
         started = self._work.clock()
         self._live[live.attempt.id] = replace(live, handle=handle, started_at=started)
         self._unwritten.append((live.attempt.id, handle, started))

@@ -27,7 +27,7 @@ def ending(exit_seen: Exit, log_tail: str, *, asked_to_stop: bool) -> Ending:
 
 
 def _outcome(exit_seen: Exit, *, asked_to_stop: bool) -> Outcome:
-    if exit_seen.returncode is None and not exit_seen.error:
+    if exit_seen.returncode is None:
         return Outcome.LOST
     if asked_to_stop:
         return Outcome.STOPPED
