@@ -83,7 +83,7 @@ def walk(kind: Any, prefix: str, found: Found, above: tuple[Any, ...]) -> None:
 def walk_type(hint: Any, path: str, found: Found, above: tuple[Any, ...]) -> None:
     """Adds what a value of type `hint` at `path` is."""
     kinds = [part for part in parts_of(hint) if part is not type(None)]
-    inner = [part for part in kinds if dataclasses.is_dataclass(part) and part not in above]
+    inner = [part for part in kinds if has_fields(part) and part not in above]
     lists = [part for part in kinds if typing.get_origin(part) in (list, tuple, set, frozenset)]
     maps = [part for part in kinds if part is dict or typing.get_origin(part) is dict]
     for part in inner:
@@ -91,7 +91,7 @@ def walk_type(hint: Any, path: str, found: Found, above: tuple[Any, ...]) -> Non
         if hasattr(part, "get_known_choices"):
             found.known.add(path + ".type")
             for choice in part.get_known_choices().values():
-                walk(choice, path + ".", found, above)
+                walk(choice, path + ".", found, (*above, part))
         else:
             walk(part, path + ".", found, above)
     for part in lists + maps:
@@ -107,6 +107,11 @@ def walk_type(hint: Any, path: str, found: Found, above: tuple[Any, ...]) -> Non
     if float in kinds:
         found.float.add(path)
     found.open |= typing.Any in kinds
+
+
+def has_fields(kind: Any) -> bool:
+    """Whether it is a config class, or a registry of some (draccus's choices, of which a `type` takes one)."""
+    return dataclasses.is_dataclass(kind) or hasattr(kind, "get_known_choices")
 
 
 def parts_of(hint: Any) -> list[Any]:

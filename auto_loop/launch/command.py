@@ -105,6 +105,10 @@ def build(spec: JobSpec, profile: Profile, options: RunOptions) -> LaunchRequest
     words, text = trainer_words(profile, spec.config, settings, spec.resume_from or str(spec.cfg_file), str(made_file))
     resume = profile.resume_flags if spec.resume_from else ()
     env, own = environment_of(spec, layout, options)
+    if not profile.wandb.mode:
+        # Told by the environment alone: its runs are to lie where the readers look for them.
+        env |= {"WANDB_DIR": str(options.root / spec.output_dir)}
+        own = (*own, "WANDB_DIR")
     files = ((made_file, text),) if text else ()
     if profile.starter is Starter.ACCELERATE:
         files = ((config_file, accelerate_config(layout)), *files)

@@ -49,6 +49,7 @@ _KEPT_OUT_WHOLE = frozenset(
         "WANDB_SERVICE",
         "_WANDB_SERVICE",
         "WANDB_SWEEP_ID",
+        "WANDB_DIR",
         "WANDB_RUN_DIR",
         "WANDB_MODE",
         "WANDB_DISABLED",

@@ -85,7 +85,7 @@ def parse_check(trainer: TrainerClass, configs: Sequence[Config]) -> list[tuple[
 def _types(report: Mapping[str, Any], plain: FieldTypes) -> FieldTypes:
     floats = frozenset(report["float"])
     return FieldTypes(
-        int_fields=(plain.int_fields - floats) | frozenset(report["int"]),
+        int_fields=(plain.int_fields | frozenset(report["int"])) - floats,
         float_fields=floats,
         defaults=report["defaults"],
         known=None if report["open"] else frozenset(report["known"]),

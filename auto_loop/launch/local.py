@@ -26,11 +26,11 @@ NAME = "local"
 class LocalLauncher:
     """Starts attempts here and sees them end, its own and those of a supervisor that is gone.
 
-    `ahead` keepers are started before they are needed, which takes their start-up out of a hand-off. `bare` starts
+    `ahead` keepers are held ready by `prepare`, which takes their start-up out of a hand-off. `bare` starts
     commands without a keeper (a benchmark's measure of what the keeper costs): no claim, no exit file.
     """
 
-    def __init__(self, *, bare: bool = False, ahead: int = 0, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, *, bare: bool = False, ahead: int = 2, clock: Callable[[], float] = time.time) -> None:
         self._bare = bare
         self._clock = clock
         self._boot_id = processes.boot_id()

@@ -90,6 +90,8 @@ def test_wandb_online_names_entity_and_project() -> None:
     script = build(spec(HERE), shipped_profile("script"), options(HERE, wandb=wandb))
     assert not any("wandb" in word for word in words_after(script.argv, "job.py"))
     assert (script.env["WANDB_MODE"], script.env["WANDB_PROJECT"]) == ("online", "night")
+    assert script.env["WANDB_DIR"] == "/project/outputs/train/loop_1/a"
+    assert "WANDB_DIR" not in made.env
 
 
 def test_extra_words_come_last_as_they_are() -> None:

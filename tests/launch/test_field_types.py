@@ -76,6 +76,40 @@ def test_every_kind_of_field(tmp_path: Path) -> None:
     assert "inner.size" in fields.names
 
 
+CHOICES = """
+import draccus
+from dataclasses import dataclass
+from typing import Optional
+class Policy(draccus.ChoiceRegistry):
+    pass
+@Policy.register_subclass("act")
+@dataclass
+class Act(Policy):
+    chunk_size: int = 10
+    width: int = 3
+@Policy.register_subclass("flow")
+@dataclass
+class Flow(Policy):
+    width: float = 0.5
+@dataclass
+class Config:
+    eval_steps: int = 0
+    policy: Optional[Policy] = None
+"""
+
+
+def test_one_of_several_classes_chosen_by_its_type(tmp_path: Path) -> None:
+    pytest.importorskip("draccus")
+    trainer = theirs(tmp_path, CHOICES)
+    fields = field_types(parse_profile('[config]\nint_fields = ["policy.width"]'), trainer, tmp_path)
+    assert fields.types.int_fields == {"eval_steps", "policy.chunk_size"}
+    assert fields.names is not None
+    assert fields.names >= {"eval_steps", "policy.type", "policy.chunk_size"}
+    assert fields.types.known is None, "another package may register more of them"
+    (found,) = parse_check(trainer, [Config.of({"policy": {"type": "flow", "chunk_size": 3}})])
+    assert "chunk_size" in found[0].what
+
+
 def test_it_is_read_once(tmp_path: Path) -> None:
     trainer = theirs(tmp_path)
     first = field_types(parse_profile(""), trainer, tmp_path / "cache")
