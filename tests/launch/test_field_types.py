@@ -110,6 +110,11 @@ def test_one_of_several_classes_chosen_by_its_type(tmp_path: Path) -> None:
     assert "chunk_size" in found[0].what
 
 
+def test_our_neighbours_do_not_shadow_what_a_trainer_imports(tmp_path: Path) -> None:
+    source = f"import profile; assert profile.Profile.run\n{TRAINER}"
+    assert field_types(parse_profile(""), theirs(tmp_path, source), tmp_path).notes == ()
+
+
 def test_it_is_read_once(tmp_path: Path) -> None:
     trainer = theirs(tmp_path)
     first = field_types(parse_profile(""), trainer, tmp_path / "cache")
