@@ -82,10 +82,10 @@ def _against_first(loop: LoopReport, job: JobReport, lens: Lens, way: str) -> st
     seeds = f"one seed each, {noise(loop.loop.flags.get('repeats', 1))}"
     first = loop.rounds[0].best
     if first is None or first.best is None or job.best is None:
-        return f"No job of the first round can be compared with it ({seeds})."
+        return f"No job of the first round can be compared with it; {seeds}."
     if job.round == loop.rounds[0].number:
-        later = len(loop.rounds) > 1
-        return f"{f'No later round went {way}' if later else 'There is no later round to compare'} ({seeds})."
+        later = any(each.best for each in loop.rounds[1:])
+        return f"{f'No later round went {way}' if later else 'No later round has a value to compare'}; {seeds}."
     gap = abs(job.best - first.best)
     share = f" ({abs(100 * gap / first.best):.3g} %)" if first.best else ""
     small = (
@@ -170,7 +170,8 @@ def _silent(loop: LoopReport) -> str:
     """`no rule fired (job 4, job 7)`, a cause once."""
     silences = [record.silence for each in loop.rounds for record in each.silences]
     by_cause = {each.cause: [one.parent for one in silences if one.cause == each.cause] for each in silences}
-    return "; ".join(f"{inline(cause)} ({_listed(jobs)})" for cause, jobs in by_cause.items())
+    told = {"refused": "every proposal refused"}
+    return "; ".join(f"{inline(told.get(cause, cause))} ({_listed(jobs)})" for cause, jobs in by_cause.items())
 
 
 def _listed(jobs: list[JobId]) -> str:

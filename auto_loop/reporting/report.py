@@ -184,16 +184,16 @@ def _job(job: Job, summary: Summary | None, lens: Lens, now: float, evidence: Ma
         parent_cfg=near(origin.parent_cfg, lens.root),
         proposer=origin.proposer,
         rule=origin.rule,
-        reason=masked(origin.reason, lens.secrets),
-        changes=_masked(origin.changes, lens),
-        notes=_masked(origin.notes, lens),
+        reason=_said(origin.reason, lens),
+        changes=_all_said(origin.changes, lens),
+        notes=_all_said(origin.notes, lens),
         evidence=evidence,
         metrics=metrics,
         key=key,
         main=next((metric for metric in key if metric.name == lens.main_metric), None),
-        cause=masked((attempt.cause if attempt else "") or job.cause, lens.secrets) if ended_badly else "",
+        cause=_said((attempt.cause if attempt else "") or job.cause, lens) if ended_badly else "",
         log_lines=excerpt(attempt.log_tail, lens.secrets) if attempt and ended_badly else (),
-        reading_notes=_masked(summary.notes, lens) if summary else (),
+        reading_notes=_all_said(summary.notes, lens) if summary else (),
     )
 
 
@@ -221,8 +221,13 @@ def _duration(attempt: Attempt | None, now: float) -> float | None:
     return max((attempt.ended_at if attempt.ended_at is not None else now) - attempt.started_at, 0.0)
 
 
-def _masked(texts: tuple[str, ...], lens: Lens) -> tuple[str, ...]:
-    return tuple(masked(text, lens.secrets) for text in texts)
+def _said(text: str, lens: Lens) -> str:
+    """Text from outside, fit to be shown: secrets masked, files of the project without the way to the project."""
+    return masked(text.replace(f"{lens.root}/", "") if lens.root else text, lens.secrets)
+
+
+def _all_said(texts: tuple[str, ...], lens: Lens) -> tuple[str, ...]:
+    return tuple(_said(text, lens) for text in texts)
 
 
 def _compared(job: JobReport, jobs: Mapping[JobId, JobReport], lens: Lens) -> JobReport:
@@ -246,12 +251,12 @@ def _compared(job: JobReport, jobs: Mapping[JobId, JobReport], lens: Lens) -> Jo
 def _loop(loop: Loop, jobs: list[JobReport], history: History, lens: Lens) -> LoopReport:
     rounds_of = {job.id: job.round for job in jobs}
     proposals = [_safe(each, lens) for each in history.proposals if each.loop == loop.number]
-    silences = [_quiet(each, lens) for each in history.silences if each.loop == loop.number]
+    silences = [_quiet(each, jobs, lens) for each in history.silences if each.loop == loop.number]
     spoken = {rounds_of.get(p.parent, p.round) for p in proposals}
     silent = {rounds_of.get(s.silence.parent, s.round) for s in silences}
     numbers = sorted({job.round for job in jobs} | spoken | silent)
     return LoopReport(
-        loop=replace(loop, end_reason=masked(loop.end_reason, lens.secrets)),
+        loop=replace(loop, end_reason=_said(loop.end_reason, lens)),
         rounds=tuple(
             RoundReport(
                 loop=loop.number,
@@ -278,10 +283,15 @@ def _best(jobs: list[JobReport], lens: Lens) -> JobReport | None:
 
 
 def _safe(record: ProposalRecord, lens: Lens) -> ProposalRecord:
-    proposal = replace(record.proposal, reason=masked(record.proposal.reason, lens.secrets))
+    proposal = replace(record.proposal, reason=_said(record.proposal.reason, lens))
     edits = record.edits or tuple(f"{path}={value}" for path, value in record.proposal.changes.items())
-    return replace(record, proposal=proposal, edits=_masked(edits, lens), reasons=_masked(record.reasons, lens))
+    return replace(record, proposal=proposal, edits=_all_said(edits, lens), reasons=_all_said(record.reasons, lens))
 
 
-def _quiet(record: SilenceRecord, lens: Lens) -> SilenceRecord:
-    return replace(record, silence=replace(record.silence, detail=masked(record.silence.detail, lens.secrets)))
+def _quiet(record: SilenceRecord, jobs: list[JobReport], lens: Lens) -> SilenceRecord:
+    """`record` with files in the job's own output folder named from there."""
+    detail = _said(record.silence.detail, lens)
+    for job in jobs:
+        if job.id == record.silence.parent and job.output_dir:
+            detail = detail.replace(f"{job.output_dir}/", "")
+    return replace(record, silence=replace(record.silence, detail=detail))

@@ -15,7 +15,7 @@ from auto_loop.reporting.lens import Band, Health, Lens
 from auto_loop.reporting.report import near, report
 from auto_loop.reporting.to_json import to_json
 from auto_loop.reporting.to_markdown import to_markdown
-from tests.reporting.night import L1, LENS, MASS, NIGHT, NOW, night
+from tests.reporting.night import L1, LENS, MASS, NIGHT, NOW, ROOT, night
 
 PARSER = MarkdownIt("commonmark").enable("table")
 
@@ -120,6 +120,35 @@ def test_a_round_without_decisions_says_what_that_means() -> None:
     assert "Not yet: 2 jobs of this round still to end." in markdown(bare)
     assert "started without `--decide`" in markdown(bare)
     assert "ended with this round (interrupted)" in markdown(tonight(bare, ended_at=NOW, end_reason="interrupted"))
+
+
+def test_files_of_the_project_are_named_from_its_folder_in_texts_too() -> None:
+    folder = f"{ROOT}/outputs/train/loop_{NIGHT}/act_ot_big_batch"
+    silence = SilenceRecord(
+        loop=NIGHT,
+        round=1,
+        silence=Silence(parent=JobId(4), cause="no readable history", detail=f"looked for {folder}/metrics.jsonl"),
+    )
+    history = replace(night(), silences=(silence,))
+    jobs = tuple(
+        replace(job, attempts=tuple(replace(each, cause=f"no {ROOT}/data/demos") for each in job.attempts))
+        for job in history.jobs
+    )
+    text = markdown(replace(history, jobs=jobs))
+    assert "no readable history (looked for metrics.jsonl)" in text
+    assert "Cause: no data/demos" in text
+    assert ROOT not in text
+
+
+def test_a_best_of_the_first_round_is_held_against_later_rounds_only_once_they_have_values() -> None:
+    history = night()
+    assert "No later round has a value to compare; one seed each" in markdown(
+        replace(history, summaries={k: v for k, v in history.summaries.items() if k <= 5})
+    )
+    worse = {JobId(6): history.summaries[JobId(5)], JobId(7): history.summaries[JobId(5)]}
+    assert "No later round went lower; one seed each" in markdown(
+        replace(history, summaries={**history.summaries, **worse})
+    )
 
 
 def test_a_study_without_loops_and_a_loop_without_jobs_can_be_shown() -> None:
