@@ -9,6 +9,7 @@ from auto_loop.domain.errors import Fault, MisuseError
 from auto_loop.domain.summary import Summary, summary_to_json
 from auto_loop.readers.runs import find_runs
 from auto_loop.readers.summaries import summary_of
+from auto_loop.workspace.files import write_aside
 
 _SHOWN = 3  # metrics in a line of the table
 
@@ -36,15 +37,15 @@ def collect(root: Path, limit: int) -> tuple[dict[str, Summary], tuple[str, ...]
 def as_text(summaries: Mapping[str, Summary]) -> str:
     """The mapping of the contract as JSON text."""
     mapping: dict[str, Json] = {name: summary_to_json(summary) for name, summary in summaries.items()}
-    return json.dumps(mapping, indent=2, ensure_ascii=False)
+    return json.dumps(mapping, indent=2)  # ASCII: a folder's name need not be valid text
 
 
 def write(file: Path, text: str) -> None:
     """Writes the text aside and renames it, so that nobody ever reads half of it."""
-    from auto_loop.workspace.files import write_aside
-
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_aside(file, text + "\n")
+    try:
+        write_aside(file, text + "\n")
+    except OSError as error:
+        raise MisuseError(Fault(what=f"cannot be written: {error.strerror}", where=str(file))) from error
 
 
 def table(summaries: Mapping[str, Summary]) -> str:

@@ -21,9 +21,9 @@ class Style:
 class JsonRows:
     """The rows of one JSONL file from a place on: iterate once, then ask for `place` and `notes`.
 
-    A row's step is its `_step`, else (by `style`) the first of `STEP_NAMES` that it has; a row without one stands at
-    the last step before it, or at its count while none was shown. A line that the mirror marked `_late` was dropped by W&B,
-    as its step had passed: so do we. Stops after `limit` bytes (None: at the end).
+    A row's step is its `_step`, else (by `style`) the first of `STEP_NAMES` that it has; a row without one stands
+    at the last step before it, or at its count while none was shown. A line that the mirror marked `_late` was dropped
+    by W&B, as its step had passed: so do we. Stops after `limit` bytes (None: at the end).
     """
 
     def __init__(self, file: Path, begin: FilePlace, style: Style, limit: int | None = None) -> None:

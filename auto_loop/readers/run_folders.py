@@ -23,8 +23,8 @@ class RunFolder:
 def run_folders(folder: Path) -> tuple[tuple[RunFolder, ...], ...]:
     """The W&B runs below an output folder, newest first; each with its folders, oldest first.
 
-    `folder` may also be the `wandb` folder itself, or one run's folder. `latest-run` is a link to one of them and adds
-    a folder only if it leads elsewhere; it can be missing.
+    `folder` may also be the `wandb` folder itself, or one run's folder, which stands for its resumptions too.
+    `latest-run` is a link to one of them and adds a folder only if it leads elsewhere; it can be missing.
     """
     found: dict[Path, RunFolder] = {}
     for candidate in sorted(_candidates(folder), key=Path.is_symlink):  # links last: they name what is there already
@@ -39,9 +39,18 @@ def run_folders(folder: Path) -> tuple[tuple[RunFolder, ...], ...]:
 
 def _candidates(folder: Path) -> list[Path]:
     if is_run_folder(folder):
-        return [folder]
+        return _with_same_id(folder)
     parents = [folder / "wandb", folder] if folder.name == "wandb" else [folder / "wandb"]
     return [child for parent in parents for child in _children(parent)]
+
+
+def _with_same_id(folder: Path) -> list[Path]:
+    """A run's folder and those beside it that a resumption made."""
+    named = _NAME.fullmatch(folder.name)
+    if named is None or not named["time"]:
+        return [folder]
+    beside = ((child, _NAME.fullmatch(child.name)) for child in _children(folder.parent))
+    return [child for child, other in beside if other and other["time"] and other["id"] == named["id"]]
 
 
 def is_run_folder(folder: Path) -> bool:

@@ -1,6 +1,7 @@
 """Finds runs below any folder, newest first by last write, and says what each of them was told to do.
 
-A run is an output folder that holds metrics of any kind. What W&B keeps inside it belongs to it.
+A run is an output folder that holds metrics of any kind; what W&B keeps inside it belongs to it. Only where the
+searched folder itself has a `wandb` folder with several W&B runs, as plain scripts leave it, is each of these a run.
 """
 
 import os
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from auto_loop.domain.config import Config
 from auto_loop.readers.json_lines import parse_object
-from auto_loop.readers.run_folders import is_run_folder
+from auto_loop.readers.run_folders import is_run_folder, run_folders
 from auto_loop.readers.windows import PLACES as JSONL_PLACES
 
 # Whole trees of other things: not searched.
@@ -27,10 +28,15 @@ def find_runs(root: Path, limit: int) -> list[Path]:
 
 def _runs(root: Path) -> Iterator[tuple[Path, float]]:
     """Each run folder with the time of the last write to any of its metrics."""
+    scripts = run_folders(root)
+    if len(scripts) > 1:
+        yield from ((run[-1].folder, last_write(run[-1].folder) or 0.0) for run in scripts)
+        if root.name == "wandb":
+            return
     for path, names, _ in os.walk(root):
         folder = Path(path)
         written = last_write(folder)
-        if written is not None:
+        if written is not None and not (len(scripts) > 1 and folder == root):
             yield folder, written
         names[:] = sorted(name for name in names if not _is_left_out(folder, name))
 

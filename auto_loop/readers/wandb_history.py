@@ -34,7 +34,7 @@ class WandbHistory:
         """The newest W&B run that has numbers in its history."""
         notes: list[str] = []
         for run in run_folders(folder):
-            gathered = gather(_files(run), _scan, self.source)
+            gathered = gather(_files(run), scan, self.source)
             notes.extend(gathered.notes)
             if gathered.series:
                 return Reading(source=self.source, series=gathered.series, run_id=run[-1].run_id, notes=tuple(notes))
@@ -43,7 +43,7 @@ class WandbHistory:
     def tail(self, folder: Path, cursor: Cursor | None) -> tuple[list[Point], Cursor]:
         """What the newest W&B run with a history logged since."""
         files = next((files for run in run_folders(folder) if (files := _files(run))), ())
-        return follow(files, _scan, self.source, cursor)
+        return follow(files, scan, self.source, cursor)
 
 
 def _files(run: Sequence[RunFolder]) -> tuple[Path, ...]:
@@ -52,5 +52,6 @@ def _files(run: Sequence[RunFolder]) -> tuple[Path, ...]:
     return tuple(file for file in found if file is not None)
 
 
-def _scan(file: Path, begin: FilePlace, limit: int | None) -> JsonRows:
+def scan(file: Path, begin: FilePlace, limit: int | None) -> JsonRows:
+    """The rows of one such file from a place on."""
     return JsonRows(file, begin, _STYLE, limit)

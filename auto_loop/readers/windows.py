@@ -36,7 +36,7 @@ class Windows:
         notes: list[str] = []
         for place in PLACES:
             if (folder / place).is_file():
-                gathered = gather((folder / place,), _scan, self.source)
+                gathered = gather((folder / place,), scan, self.source)
                 notes.extend(gathered.notes)
                 if gathered.series:
                     return Reading(source=self.source, series=gathered.series, notes=tuple(notes))
@@ -46,11 +46,12 @@ class Windows:
         """What came since, in the file that the cursor began with, else the first that has something."""
         begun = [Path(name) for name in cursor.files] if cursor else []
         for file in begun or [folder / place for place in PLACES]:
-            points, after = follow((file,) if file.is_file() else (), _scan, self.source, cursor)
+            points, after = follow((file,) if file.is_file() else (), scan, self.source, cursor)
             if points or begun:
                 return points, after
         return [], cursor or Cursor(source=self.source)
 
 
-def _scan(file: Path, begin: FilePlace, limit: int | None) -> JsonRows:
+def scan(file: Path, begin: FilePlace, limit: int | None) -> JsonRows:
+    """The rows of one such file from a place on."""
     return JsonRows(file, begin, _STYLE, limit)
