@@ -1,6 +1,7 @@
-"""Reads a trainer's config class in the trainer's own interpreter: `<python> class_probe.py CLASS < configs.json`.
+"""Reads a trainer's config class in the trainer's own interpreter.
 
-Run by path, never imported by the house. CLASS is `module:Class` or `file.py:Class`. On stdin a JSON list of configs
+`<python> class_probe.py CLASS MODULE... < configs.json`, run by path, never imported by the house. CLASS is `module:Class` or `file.py:Class`; each MODULE is imported after it
+(some trainers register the classes that a `type` chooses from by an import). On stdin a JSON list of configs
 (may be empty); on stdout one JSON object: `int`, `float`, `defaults`, `known` (path patterns, `*` for a list's item or
 a mapping's key), `open` (whether some part has fields that nobody can list), and `faults`, one list a config: what
 draccus says when it parses it. Needs draccus for `faults` only.
@@ -44,6 +45,8 @@ def main() -> None:
     answer = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     kind = load(where)
+    for module in sys.argv[2:]:
+        importlib.import_module(module)
     found = Found()
     walk(kind, "", found, ())
     report = {
@@ -95,6 +98,9 @@ def walk_type(hint: Any, path: str, found: Found, above: tuple[Any, ...]) -> Non
             found.known.add(path + ".type")
             for choice in part.get_known_choices().values():
                 walk(choice, path + ".", found, (*above, part))
+            # Which class's default it would be is known only with the `type`.
+            for key in [key for key in found.defaults if key.startswith(path + ".")]:
+                del found.defaults[key]
         else:
             walk(part, path + ".", found, above)
     for part in lists + maps:

@@ -27,6 +27,7 @@ class TrainerClass:
     """A trainer's config class: which, and the interpreter, folder and environment that it can be imported in."""
 
     name: str
+    imports: tuple[str, ...] = ()
     python: str
     root: Path
     env: Mapping[str, str]
@@ -41,7 +42,7 @@ def trainer_class(profile: Profile, python: str, root: Path, env: Mapping[str, s
         file, _, attribute = name.rpartition(":")
         ours, theirs = PACKAGE / file, root / file
         name = f"{theirs if theirs.is_file() else ours}:{attribute}"
-    return TrainerClass(name=name, python=python, root=root, env=env)
+    return TrainerClass(name=name, imports=profile.config_imports, python=python, root=root, env=env)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +95,7 @@ def _types(report: Mapping[str, Any], plain: FieldTypes) -> FieldTypes:
 
 def _key(trainer: TrainerClass) -> str:
     """Changes with the interpreter, the class, its source where it is a file, and our own probe."""
-    parts = [trainer.name, trainer.python, str(trainer.root), PROBE.read_text(encoding="utf-8")]
+    parts = [trainer.name, *trainer.imports, trainer.python, str(trainer.root), PROBE.read_text(encoding="utf-8")]
     file = trainer.name.rpartition(":")[0]
     if file.endswith(".py") and Path(file).is_file():
         parts.append(Path(file).read_text(encoding="utf-8"))
@@ -120,7 +121,7 @@ def _probe(trainer: TrainerClass, configs: list[dict[str, Json]]) -> tuple[dict[
     """The probe's answer, or None and why there is none."""
     try:
         done = subprocess.run(
-            [trainer.python, str(PROBE), trainer.name],
+            [trainer.python, str(PROBE), trainer.name, *trainer.imports],
             input=json.dumps(configs), capture_output=True, text=True, timeout=_PROBE_S, check=True,
             cwd=trainer.root, env=dict(trainer.env),
         )  # fmt: skip

@@ -67,7 +67,8 @@ class Profile:
 
     Keys (`steps`, `device`, ...) are config paths; a tuple of keys holds the names of several versions of the
     trainer, of which the first known one is used, and an empty key is never passed. `always` is passed to every job.
-    `int_fields` and `ignore` are path patterns with `*`; `ignore` names what does not make two configs different.
+    `config_imports` are modules that register parts of the `config_class`. `int_fields` and `ignore` are path
+    patterns with `*`; `ignore` names what does not make two configs different.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Profile:
     style: Style = Style.DRACCUS
     config_flag: str = "--config_path"
     config_class: str = ""
+    config_imports: tuple[str, ...] = ()
     positional: tuple[str, ...] = ()
     not_passed: tuple[str, ...] = ()
     int_fields: tuple[str, ...] = ()

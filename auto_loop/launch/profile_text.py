@@ -78,6 +78,7 @@ class _Reader:
             style=self.choice(config, "style", Style, Style.DRACCUS),
             config_flag=self.text(config, "flag", "--config_path"),
             config_class=self.config_class(config),
+            config_imports=self.texts(config, "imports"),
             positional=self.texts(config, "positional"),
             not_passed=self.texts(config, "not_passed"),
             int_fields=self.texts(config, "int_fields"),

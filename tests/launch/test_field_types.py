@@ -76,6 +76,36 @@ def test_every_kind_of_field(tmp_path: Path) -> None:
     assert "inner.size" in fields.names
 
 
+REGISTERED = """
+import draccus
+from dataclasses import dataclass
+class Policy(draccus.ChoiceRegistry):
+    pass
+@dataclass
+class Config:
+    policy: Policy
+"""
+REGISTERS = """
+from dataclasses import dataclass
+from theirs import Policy
+@Policy.register_subclass("act")
+@dataclass
+class Act(Policy):
+    chunk_size: int = 10
+"""
+
+
+def test_imports_register_what_a_type_chooses_from(tmp_path: Path) -> None:
+    pytest.importorskip("draccus")
+    theirs(tmp_path, REGISTERED)
+    (tmp_path / "policies.py").write_text(REGISTERS)
+    profile = parse_profile('[config]\nclass = "theirs:Config"\nimports = ["policies"]')
+    trainer = trainer_class(profile, sys.executable, tmp_path, os.environ)
+    assert trainer is not None
+    assert field_types(profile, trainer, tmp_path).types.int_fields == {"policy.chunk_size"}
+    assert parse_check(trainer, [Config.of({"policy": {"type": "act", "chunk_size": 3}})]) == [()]
+
+
 CHOICES = """
 import draccus
 from dataclasses import dataclass
@@ -105,6 +135,7 @@ def test_one_of_several_classes_chosen_by_its_type(tmp_path: Path) -> None:
     assert fields.types.int_fields == {"eval_steps", "policy.chunk_size"}
     assert fields.names is not None
     assert fields.names >= {"eval_steps", "policy.type", "policy.chunk_size"}
+    assert fields.types.defaults == {"eval_steps": 0, "policy": None}
     assert fields.types.known is None, "another package may register more of them"
     (found,) = parse_check(trainer, [Config.of({"policy": {"type": "flow", "chunk_size": 3}})])
     assert "chunk_size" in found[0].what
