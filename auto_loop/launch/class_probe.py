@@ -1,10 +1,10 @@
 """Reads a trainer's config class in the trainer's own interpreter.
 
-`<python> class_probe.py CLASS MODULE... < configs.json`, run by path, never imported by the house. CLASS is `module:Class` or `file.py:Class`; each MODULE is imported after it
-(some trainers register the classes that a `type` chooses from by an import). On stdin a JSON list of configs
-(may be empty); on stdout one JSON object: `int`, `float`, `defaults`, `known` (path patterns, `*` for a list's item or
-a mapping's key), `open` (whether some part has fields that nobody can list), and `faults`, one list a config: what
-draccus says when it parses it. Needs draccus for `faults` only.
+`<python> class_probe.py CLASS MODULE... < configs.json`, run by path, never imported by the house. CLASS is
+`module:Class` or `file.py:Class`; each MODULE is imported after it (some trainers register the classes that a `type`
+chooses from by an import). On stdin a JSON list of configs (may be empty); on stdout one JSON object: `int`, `float`,
+`defaults`, `known` (path patterns, `*` for a list's item or a mapping's key), `open` (whether some part has fields
+that nobody can list), and `faults`, one list a config: what draccus says when it parses it, which needs draccus.
 """
 
 from __future__ import annotations  # the trainer's Python may be 3.9
