@@ -15,6 +15,7 @@ from auto_loop.domain.edits import Edit, Op, apply, render_edit
 from auto_loop.domain.errors import Fault, MisuseError
 from auto_loop.domain.paths import (
     BrokenPathError,
+    Index,
     Path,
     expand,
     get,
@@ -180,16 +181,25 @@ def _places(parent: Config, edit: Edit) -> list[Path]:
 
 
 def _changed_kinds(before: Mapping[Path, Json], touched: Mapping[Path, Json]) -> Iterator[Fault]:
+    """A fault for each place whose kind of value would change; null may become anything, and anything null."""
+    wholes = {path[:depth] for path in before for depth in range(1, len(path))}
     for path, value in touched.items():
-        old = before.get(path)
-        if old is not None and value is not None and _family(old) != _family(value):
-            yield Fault(what=f"`{render_path(path)}` is {_family(old)}, and {value!r} is {_family(value)}")
+        above = next((path[:depth] for depth in range(1, len(path)) if before.get(path[:depth]) is not None), None)
+        old, new = before.get(path), _family(value)
+        if above is not None and before[above] not in ([], {}):
+            yield Fault(what=f"`{render_path(above)}` is {_family(before[above])}, and would hold items of its own")
+        elif value is not None and path in wholes and new != _family([]):
+            yield Fault(what=f"`{render_path(path)}` holds items of its own, and {value!r} is {new}")
+        elif old is not None and value is not None and _family(old) != new:
+            yield Fault(what=f"`{render_path(path)}` is {_family(old)}, and {value!r} is {new}")
+        elif isinstance(path[-1], Index) and path not in before and (*path[:-1], Index(0)) in wholes:
+            yield Fault(what=f"the items of `{render_path(path[:-1])}` hold items of their own, and {value!r} does not")
 
 
 def _family(value: Json) -> str:
     if isinstance(value, bool):
         return "true or false"
-    return "a number" if isinstance(value, int | float) else "a text" if isinstance(value, str) else "a container"
+    return "a number" if isinstance(value, int | float) else "a text" if isinstance(value, str) else "a list or mapping"
 
 
 def _derived(config: Config, rails: Guardrails, types: FieldTypes, added: list[Edit], notes: list[str]) -> Config:
@@ -250,10 +260,12 @@ def _inside(value: float, bound: Range) -> float:
 def _out_of_range(changed: Mapping[Path, Json], rails: Guardrails) -> Iterator[Fault]:
     for path, value in changed.items():
         for bound in rails.ranges:
-            if value is None or not matches(path, bound.path):
+            if len(path) < len(bound.path) or not leads_to(path, bound.path):
                 continue
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                yield Fault(what=f"`{render_path(path)}` takes a number, not {value!r}")
+            if value is None and len(path) == len(bound.path):
+                continue
+            if isinstance(value, bool) or not isinstance(value, int | float) or len(path) > len(bound.path):
+                yield Fault(what=f"`{render_path(path[: len(bound.path)])}` takes a number, not {_family(value)}")
             elif _inside(value, bound) != value:
                 inside = Edit(path=path, op=Op.SET, value=_inside(value, bound))
                 what = f"`{render_path(path)}` would be {value}, and its {_range_words(bound)}"

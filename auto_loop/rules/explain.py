@@ -14,6 +14,7 @@ from auto_loop.rules.facts import Facts
 from auto_loop.rules.nodes import STAR, Call, Chain, Junction, Literal, Node, Place, Unary, Unknown, Value, walk
 
 _CONTRARY: Final = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "==": "!=", "!=": "=="}
+_MIRROR: Final = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
 _NEARLY: Final = 1e-9
 
 
@@ -85,6 +86,8 @@ def _chain(chain: Chain, text: str, facts: Facts, wanted: bool) -> Shortfall:
 
 
 def _link(op: str, pair: tuple[Node, Node], text: str, facts: Facts, wanted: bool) -> Shortfall:
+    if isinstance(pair[0], Literal):
+        op, pair = _MIRROR[op], (pair[1], pair[0])
     left, right = (evaluate(side, facts) for side in pair)
     if compare(op, left, right) is wanted:
         return HOLDS

@@ -69,7 +69,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "mass weak: taus, computed": (run(**mass(WEAK, **{M_EFF: 30.0})), run(**mass(WEAK, **{M_EFF: 3.0}))),
     "mass weak: tau doubled": (run(**mass(WEAK)), run(**mass(DEAD))),
     "mass weak: labels halved": (run(**mass(WEAK)), run(**mass(ALIVE))),
-    "action cost too high": (run(**{COST: 600.0}), run(LIGHT, **{COST: 600.0})),
+    "action cost too high": (run(**mass(DEAD, **{COST: 600.0})), run(LIGHT, **mass(DEAD, **{COST: 600.0}))),
     "transport dominates": (run(**mass(ALIVE, **{RATIO: 2.5})), run(**mass(ALIVE, **{RATIO: 0.5}))),
     "transport inert": (run(**mass(ALIVE, **{RATIO: 0.01})), run(**mass(ALIVE, **{RATIO: 0.3}))),
     "transport inert: scaled costs": (

@@ -122,8 +122,21 @@ def test_broken_edits_are_refused_with_a_pointer_and_all_of_them_at_once() -> No
     assert "no op" in reasons(proposed({"ot.lambda_ot@mull": 2.0}))
 
 
-def test_another_kind_of_value_is_refused() -> None:
-    assert "a text" in reasons(proposed({"ot.window_size": "ten"}))
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        ("ot.window_size", "ten", "'ten' is a text"),
+        ("policy.kl_weight", [1.0], "would hold items of its own"),
+        ("policy.kl_weight", [], "is a list or mapping"),
+        ("ot.loss_config.features", 3, "holds items of its own"),
+        ("ot.loss_config.features.1", 3, "holds items of its own"),
+        ("ot.loss_config.features@append", 3, "hold items of their own"),
+        ("ot.no_window", "yes", "is a text"),
+        ("ot.no_window", 1, "true or false"),
+    ],
+)
+def test_another_kind_of_value_is_refused(path: str, value: Any, said: str) -> None:
+    assert said in reasons(proposed({path: value}))
 
 
 def test_what_the_study_has_already_is_refused() -> None:

@@ -217,6 +217,7 @@ def test_the_longest_expression_that_parses_is_also_evaluated() -> None:
         ('last("mass") < 1e-6 and not ot.reg < 0.4', "ot.reg = 0.3, needs >= 0.4"),
         ("ot.reg > 3 or ot.reg > 0.31", "ot.reg = 0.3, needs > 0.31"),
         ("1e-3 <= ot.reg < 0.2", "ot.reg = 0.3, needs < 0.2"),
+        ("0.4 <= ot.reg < 0.5", "ot.reg = 0.3, needs >= 0.4"),
         ("ot.reg > seed", "ot.reg = 0.3, needs > seed = 7"),
         ('last("gone") > 1', 'last("gone") = unknown, needs > 1'),
         ('exists("gone")', 'exists("gone") is false, needs true'),

@@ -1,3 +1,6 @@
+import re
+from pathlib import Path
+
 import pytest
 
 from auto_loop.domain.errors import MisuseError
@@ -168,6 +171,14 @@ name = "s"
         ("rule", "two of them are named 'a'"),
     ]:
         assert any(line in fault and what in fault for fault in found), (line, what, found)
+
+
+def test_every_example_of_the_documentation_is_a_pack() -> None:
+    text = Path("docs/packs.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```toml\n(.*?)```", text, flags=re.DOTALL)
+    assert len(blocks) == 4
+    for block in blocks:
+        parse(block)
 
 
 def test_an_alias_of_two_metrics_is_refused() -> None:
