@@ -147,7 +147,9 @@ class Tape:
         self.descriptor = -1
         self.identity = (0, 0)
         self.torn = False
-        self.broken = False
+        self.broken = would_be_uploaded(run._settings)
+        if self.broken:
+            complain(ValueError("the run's own ignore_globs lack " + HISTORY))
         self.at: int = getattr(run, "_local_step", None) or getattr(run, "_step", None) or 0
         self.settings = run._settings
         self.began = run._start_time - (getattr(run, "_start_runtime", 0) or 0)
@@ -212,6 +214,13 @@ class Tape:
 
     def __del__(self) -> None:
         self.close()
+
+
+def would_be_uploaded(settings: Any) -> bool:
+    """Before 0.18 wandb uploaded what lay in the folder, over its own history; a script's own globs replace ours."""
+    version = getattr(sys.modules.get("wandb"), "__version__", "1").split(".")
+    old = version[0] == "0" and int(version[1]) < 18
+    return old and not settings._offline and HISTORY not in (settings.ignore_globs or ())
 
 
 def steps_are_tensorboards() -> bool:

@@ -1,8 +1,8 @@
 """Reads a `.wandb` file with wandb's own protobuf classes: the oracle that our readers and our mirror are held against.
 
 It shares no line with `auto_loop`, and needs some wandb to be importable. `python decode.py FILE` prints JSON:
-`{"run": {...}, "rows": [{"_step": 0, "a.b": 1.0, ...}, ...]}`, nested keys joined by dots, one row a step, in order
-of step.
+`{"run": {...}, "ended": true, "rows": [{"_step": 0, "a.b": 1.0, ...}, ...]}`, nested keys joined by dots, one row a
+step, in order of step.
 """
 
 import json
@@ -35,8 +35,8 @@ def payloads(data: bytes) -> Iterator[bytes]:
 
 
 def flat(value, path):
-    """Scalars under their dotted path; media and histograms (dicts with `_type`) stay whole."""
-    if isinstance(value, dict) and "_type" not in value:
+    """What is no mapping, under its dotted path."""
+    if isinstance(value, dict):
         for key, inner in value.items():
             yield from flat(inner, f"{path}.{key}" if path else key)
     else:
@@ -46,7 +46,7 @@ def flat(value, path):
 def decode(path):
     from wandb.proto import wandb_internal_pb2 as pb
 
-    run, rows = {}, {}
+    run, rows, ended = {}, {}, False
     with open(path, "rb") as file:
         data = file.read()
     for payload in payloads(data):
@@ -55,6 +55,8 @@ def decode(path):
         kind = record.WhichOneof("record_type")
         if kind == "run":
             run = {name: getattr(record.run, name) for name in ("run_id", "entity", "project", "display_name")}
+        elif kind == "exit":
+            ended = True
         elif kind == "history":
             row = {}
             for item in record.history.item:
@@ -62,7 +64,7 @@ def decode(path):
                 row.update(flat(json.loads(item.value_json), key))
             step = row.get("_step", record.history.step.num)  # 0.16 leaves the field out for explicit steps
             rows.setdefault(step, {}).update(row)
-    return {"run": run, "rows": [{**rows[step], "_step": step} for step in sorted(rows)]}
+    return {"run": run, "ended": ended, "rows": [{**rows[step], "_step": step} for step in sorted(rows)]}
 
 
 if __name__ == "__main__":

@@ -86,7 +86,9 @@ def keep(source: Path, target: Path, env: dict[str, str]) -> dict:
             shutil.copy(source / "files" / name, target / "files" / name)
     (target / "files" / ".keep").touch()
     done = subprocess.run([python(), HERE / "decode.py", file], env=env, check=True, capture_output=True, text=True)
-    return json.loads(done.stdout)
+    decoded = json.loads(done.stdout)
+    assert decoded.pop("ended")
+    return decoded
 
 
 def check(rows: list[dict], intended: dict[str, dict]) -> None:
