@@ -71,6 +71,21 @@ def test_two_variants_under_one_seed_see_the_same_bc_batches(workplace: Path) ->
     assert weights(workplace / "one", 20) == weights(workplace / "two", 20)
 
 
+def test_a_dear_action_label_kills_the_plan_and_the_seeds_remedies_revive_it(workplace: Path) -> None:
+    """The baseline's dead state in miniature: label cost alone, and what the rules propose against it."""
+    dead = tiny_config()["ot"]
+    dead["loss_config"]["features"][1]["weight_label"] = 0.5
+    alive = tiny_config()["ot"]
+    alive["loss_config"] |= {"reg": 0.4, "tau_src": 2.0, "tau_tgt": 2.0}
+    for name, config in (("dead", dead), ("alive", alive)):
+        assert train(workplace, f"--output_dir={name}", "--steps=5", ot=config) == 0
+    found = {name: metrics_of(workplace / name)[0] for name in ("dead", "alive")}
+    assert 0 < found["dead"]["train/ot_pi_sum"] < 1e-20
+    assert found["dead"]["train/ot_m_eff"] > 100
+    assert found["dead"]["train/ot_grad_ratio"] < 1e-4
+    assert found["alive"]["train/ot_pi_sum"] > 1e-6
+
+
 def test_without_transport_the_target_alone_is_cloned(workplace: Path) -> None:
     assert train(workplace, "--output_dir=out", "--ot.enable=false", "--steps=5") == 0
     assert not any(name.startswith("train/ot_") for line in metrics_of(workplace / "out") for name in line)

@@ -9,7 +9,6 @@ import torch
 
 from auto_loop.trainers.act.sinkhorn import Marginals, Penalties, Plan, objective, solve, uniform
 
-torch.set_default_dtype(torch.float32)
 TIGHT = {"tol": 1e-14, "max_iter": 200_000}
 
 

@@ -130,9 +130,10 @@ class Learner:
     def _average_gradients(self) -> None:
         """Mean over processes, done by hand: two backward passes do not suit a wrapper that counts them."""
         if self._accelerator.num_processes > 1:
-            for parameter in self.policy.parameters():
-                if parameter.grad is not None:
-                    parameter.grad = self._accelerator.reduce(parameter.grad, "mean")
+            gradients = [parameter.grad for parameter in self.policy.parameters() if parameter.grad is not None]
+            mean = self._accelerator.reduce(torch.cat([gradient.flatten() for gradient in gradients]), "mean")
+            for gradient, part in zip(gradients, mean.split([g.numel() for g in gradients]), strict=True):
+                gradient.copy_(part.view_as(gradient))
 
 
 STREAMS = {"bc": 1, "ot": 2}

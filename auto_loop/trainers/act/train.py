@@ -10,8 +10,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-if not __package__:  # run by path: this folder's modules are not top-level ones, the package's root is
-    sys.path[0] = str(Path(__file__).resolve().parents[3])
+if not __package__:  # run by path: the package's root is to be found, and this folder's modules are no top-level ones
+    here = Path(__file__).resolve().parent
+    sys.path = [str(here.parents[2]), *(entry for entry in sys.path if Path(entry).resolve() != here)]
 
 import draccus
 from draccus.utils import DraccusException
@@ -48,6 +49,8 @@ def _run(config: TrainConfig) -> int:
         return _refuse(str(fault).splitlines())
     except FileExistsError as fault:
         return _refuse([f"output_dir: {fault.filename} was made by another process meanwhile; name another"])
+    except ModuleNotFoundError as fault:
+        return _refuse([f"{fault.name} is not installed here; pip install 'auto_loop[act]' brings it"])
 
 
 def _leads() -> bool:
