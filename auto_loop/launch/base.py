@@ -15,7 +15,8 @@ class LaunchRequest:
 
     `env` is the job's whole environment; it can hold secrets, so that it is neither printed nor written to a file.
     `own_env` names the variables that the request itself set, the ones worth showing. `files` (file, text) must lie
-    there before the start. `held` are open descriptors (a leased port's lock) that live as long as the keeper.
+    there before the start. `held` are open descriptors (a leased port's lock) that `launch` takes over: they live on in
+    the keeper, as long as the attempt, and are closed here.
     """
 
     attempt: AttemptId

@@ -35,7 +35,11 @@ class Keepers:
             if _hand_over(waiting, text):
                 return waiting.pid
             _reap(waiting.pid)
-        fresh = self._spawn(request.keeper_python, request.held)
+        try:
+            fresh = self._spawn(request.keeper_python, request.held)
+        finally:
+            for descriptor in request.held:
+                os.close(descriptor)
         if not _hand_over(fresh, text):
             _reap(fresh.pid)
             raise OSError(f"the keeper did not take its request: can {request.keeper_python} run {self._keeper}?")

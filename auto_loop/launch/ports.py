@@ -22,13 +22,13 @@ _EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 @dataclass(frozen=True, slots=True)
 class PortLease:
-    """A port, and the descriptor whose lock keeps it ours; closed once the keeper has it."""
+    """A port, and the descriptor whose lock keeps it ours, until a launch takes it over or it is closed."""
 
     port: int
     descriptor: int
 
     def close(self) -> None:
-        """Lets go of this process's hold; the keeper's own goes on."""
+        """Lets go of a port that no launch took over."""
         os.close(self.descriptor)
 
 

@@ -148,7 +148,6 @@ def test_several_processes_meet_at_the_leased_port(
 ) -> None:
     lease = lease_port(tmp_path / "leases")
     handle, asked = started(launcher, tmp_path, JOB, home, port=lease.port, held=(lease.descriptor,))
-    lease.close()
     assert lease_port(tmp_path / "leases").port != lease.port, "the keeper holds the lease now"
     assert end(launcher, handle, asked).returncode == 0
     jobs = sorted(told(asked), key=lambda job: job["RANK"])

@@ -283,7 +283,8 @@ def test_held_descriptors_live_in_the_keeper_and_not_in_the_job(launcher: LocalL
     assert asked.log_file.read_text() == "up []\n"
     launcher.signal(handle, Signal.KILL)
     end(launcher, handle, asked)
-    os.close(lock)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(lock)
 
 
 def test_bare_commands_have_no_keeper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
