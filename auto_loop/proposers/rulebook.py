@@ -13,6 +13,7 @@ from auto_loop.domain.stats import Direction
 from auto_loop.domain.summary import Summary
 from auto_loop.proposers.base import Candidate, Offer
 from auto_loop.rules.engine import Firing, fire
+from auto_loop.rules.facts import facts_of
 from auto_loop.rules.model import Pack
 
 NO_RULE = "no rule fired"
@@ -70,18 +71,22 @@ def _lacking(firing: Firing) -> str:
 
 
 def rank(pack: Pack, summary: Summary | None) -> float:
-    """A sort key by the pack's main metric: better is smaller, unknown comes last."""
-    stats = None if summary is None else _main(pack, summary)
-    if stats is None:
+    """A sort key by the pack's objective: better is smaller, unknown comes last."""
+    found = None if summary is None else _objective(pack, summary)
+    if found is None:
         return math.inf
-    return -stats if pack.direction(pack.main_metric) is Direction.HIGHER else stats
+    goal = pack.objective
+    direction = goal.direction if goal.expression is not None else pack.direction(pack.main_metric)
+    return -found if direction is Direction.HIGHER else found
 
 
-def _main(pack: Pack, summary: Summary) -> float | None:
-    for name, stats in summary.metrics.items():
-        if pack.canonical(name) == pack.main_metric:
-            return stats.best if stats.best is not None else stats.last
-    return None
+def _objective(pack: Pack, summary: Summary) -> float | None:
+    if pack.objective.expression is not None:
+        return pack.objective.expression.number(facts_of(summary, pack.canonical))
+    stats = facts_of(summary, pack.canonical).metrics.get(pack.main_metric)
+    if stats is None:
+        return None
+    return stats.best if stats.best is not None else stats.last
 
 
 def _folder(job: Job) -> str:

@@ -4,11 +4,14 @@ from typing import Any
 
 import pytest
 
+from auto_loop.domain.edits import parse_edits
 from auto_loop.domain.series import Source
+from auto_loop.proposers.base import Candidate
+from auto_loop.proposers.panel import Limits, judge
 from auto_loop.rules import decide
 from auto_loop.rules.engine import fire
 from auto_loop.rules.pack import shipped_pack
-from tests.packs.studies import BASELINE, loss_config, metric, trained, with_values
+from tests.packs.studies import BASELINE, job_of, loss_config, metric, trained, with_values
 
 MASS, DIAG, LOSS, COST = "train/ot_pi_sum", "train/ot_pi_diag", "train/ot_loss", "train/ot_cost/action"
 RATIO, M_EFF, S, WARNINGS = "train/ot_grad_ratio", "train/ot_m_eff", "train/ot_s", "train/ot_not_converged"
@@ -119,6 +122,14 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     ),
 }
 
+CLONING = with_values(ot__enable=False)
+LIGHT_KL = with_values(ot__enable=False, policy__kl_weight=1.0)
+CASES |= {
+    "cloning alone: loss still falling": (run(CLONING, **{TRAIN: metric(0.3, 3.0)}), run(**{TRAIN: metric(0.3, 3.0)})),
+    "cloning alone: loss stands still": (run(CLONING, **{TRAIN: 3.0}), run(CLONING, **{TRAIN: metric(0.3, 3.0)})),
+    "cloning alone: lighter KL": (run(CLONING, **{TRAIN: 3.0}), run(LIGHT_KL, **{TRAIN: 3.0})),
+}
+
 
 def rules_fired(summary: dict[str, Any]) -> list[str]:
     return [proposal.rule for proposal in decide(summary)]
@@ -156,6 +167,19 @@ def test_a_dead_run_is_told_the_seed_s_remedies_in_the_seed_s_order() -> None:
     assert [path for path in single if path in order] == order
 
 
+@pytest.mark.parametrize("rule", CASES)
+def test_what_a_rule_proposes_reads_back_and_passes_the_pack_s_own_guardrails(rule: str) -> None:
+    fires, _ = CASES[rule]
+    (proposal,) = (one for one in decide(fires) if one.rule == rule)
+    edits = parse_edits(f"{key}={value}" for key, value in proposal.changes.items())
+    assert [edit.value for edit in edits] == list(proposal.changes.values())
+    parent = job_of(fires["config"])
+    candidate = Candidate(parent=parent, proposal=proposal)
+    ruling = judge([candidate], guardrails=PACK.guardrails, limits=Limits(per_parent=1, round_size=1))
+    assert ruling.refused == ()
+    assert "unknown" not in proposal.reason or proposal.reason.startswith("cost")
+
+
 def test_solver_warnings_come_first_of_all() -> None:
     assert rules_fired(run(**mass(DEAD, **{WARNINGS: 2.0})))[0] == "solver warnings: reg"
 
@@ -188,6 +212,12 @@ def test_a_run_without_a_known_config_gets_the_rules_that_need_none() -> None:
 def test_lerobot_s_own_metric_names_are_known() -> None:
     assert "mass too low" in rules_fired(run(None, **{"train/ot_ot_pi_sum": DEAD}))
     assert "mass too low" in rules_fired(run(None, ot_pi_sum=DEAD))
+
+
+def test_a_config_that_knows_no_transport_gets_the_rules_of_plain_cloning() -> None:
+    plain = {"policy": {"type": "act", "optimizer_lr": 1e-5, "use_vae": True, "kl_weight": 10.0}}
+    fired = rules_fired(run(plain, **{TRAIN: metric(0.3, 3.0)}))
+    assert fired == ["cloning alone: loss still falling", "cloning alone: lighter KL"]
 
 
 def test_a_final_only_run_feeds_no_change_over_time() -> None:

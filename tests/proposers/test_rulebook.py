@@ -6,8 +6,8 @@ from auto_loop.domain.job import Job, Outcome
 from auto_loop.domain.snapshot import Snapshot
 from auto_loop.domain.study import Study
 from auto_loop.domain.summary import Summary, summary_from_json
-from auto_loop.proposers.rulebook import NO_HISTORY, NO_RULE, Rulebook
-from auto_loop.rules.pack import shipped_pack
+from auto_loop.proposers.rulebook import NO_HISTORY, NO_RULE, Rulebook, rank
+from auto_loop.rules.pack import parse, shipped_pack
 from tests.packs.studies import BASELINE, job_of, metric, summary_of, with_values
 
 
@@ -68,3 +68,9 @@ def test_the_parent_with_the_best_main_metric_comes_first() -> None:
     offer = BOOK.offer([worse, better], history(worse, better, job2=low))
     assert offer.candidates[0].parent.id == 2
     assert offer.candidates[-1].parent.id == 1
+
+
+def test_an_objective_may_be_an_expression() -> None:
+    goal = parse("[objective]\nexpression = 'last(\"a\") - last(\"b\")'\ndirection = 'higher'")
+    runs = [summary_from_json({"metrics": {"a": metric(a), "b": metric(1.0)}}) for a in (3.0, 5.0)]
+    assert rank(goal, runs[1]) < rank(goal, runs[0]) < rank(goal, None)
