@@ -37,7 +37,10 @@ def parsed(*words: str) -> object:
         (["--cfgs", "a", "--cfgs", "b", "c"], (("a", "b", "c"), 1, False, ())),
         (["--cfgs=a", "--steps=3", "--exec"], (("a",), 3, True, ())),
         (["--steps", "3", "--cfgs", "a", "b"], (("a", "b"), 3, False, ())),
-        (["--cfgs", "a", "--extra", "--a.b=1", "--flag", "word", "--exec"], (("a",), 1, True, ("--a.b=1", "--flag", "word"))),
+        (
+            ["--cfgs", "a", "--extra", "--a.b=1", "--flag", "word", "--exec"],
+            (("a",), 1, True, ("--a.b=1", "--flag", "word")),
+        ),
         (["--extra=--a.b=1", "--exec"], ((), 1, True, ("--a.b=1",))),
         (["--cfgs", "a", "--", "--steps", "9"], (("a",), 1, False, ("--steps", "9"))),
         (["--cfgs", "x@set=[1, 2]", "y=--z"], (("x@set=[1, 2]", "y=--z"), 1, False, ())),
