@@ -1,0 +1,1 @@
+"""ACT with unbalanced optimal transport: the reference workload."""
