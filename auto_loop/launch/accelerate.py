@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass
 from typing import assert_never
 
-from auto_loop.launch.profile import Starter
+from auto_loop.launch.profile import Precision, Starter
 
 _TORCHRUN = "torch.distributed.run"
 _ACCELERATE = "accelerate.commands.launch"
@@ -22,6 +22,12 @@ class Layout:
     cpu: bool
     threads: int
     port: int | None = None
+    precision: Precision = Precision.NO
+
+    @property
+    def config_name(self) -> str:
+        """The name of its config file: jobs of one layout share it, and no other layout changes it."""
+        return f"accelerate_{'cpu' if self.cpu else 'gpu'}{self.processes}_{self.precision.value}.json"
 
 
 def accelerate_config(layout: Layout) -> str:
@@ -33,7 +39,7 @@ def accelerate_config(layout: Layout) -> str:
         "gpu_ids": "all",
         "machine_rank": 0,
         "main_training_function": "main",
-        "mixed_precision": "no",
+        "mixed_precision": layout.precision.value,
         "num_machines": 1,
         "num_processes": layout.processes,
         "rdzv_backend": "static",
@@ -64,7 +70,7 @@ def accelerate_words(layout: Layout, config_file: str) -> tuple[str, ...]:
         "--num_machines=1",
         "--machine_rank=0",
         "--gpu_ids=all",
-        "--mixed_precision=no",
+        f"--mixed_precision={layout.precision.value}",
         "--dynamo_backend=no",
         "--quiet",  # or its own traceback would be the log's last lines, after the trainer's
         f"--num_cpu_threads_per_process={layout.threads}",

@@ -98,8 +98,8 @@ class JobSpec:
 
 def build(spec: JobSpec, profile: Profile, options: RunOptions) -> LaunchRequest:
     """The attempt's whole launch as a value. ValueError when several processes have no leased port."""
-    layout = layout_of(spec, options)
-    config_file = options.scratch / f"accelerate_{'cpu' if layout.cpu else 'gpu'}{layout.processes}.json"
+    layout = layout_of(spec, profile, options)
+    config_file = options.scratch / layout.config_name
     made_file = spec.files.request.with_suffix(f".config.{profile.style.value}")
     settings = {} if spec.resume_from else settings_of(spec, profile, options)
     words, text = trainer_words(profile, spec.config, settings, spec.resume_from or str(spec.cfg_file), str(made_file))
@@ -132,7 +132,7 @@ def build(spec: JobSpec, profile: Profile, options: RunOptions) -> LaunchRequest
     )
 
 
-def layout_of(spec: JobSpec, options: RunOptions) -> Layout:
+def layout_of(spec: JobSpec, profile: Profile, options: RunOptions) -> Layout:
     """How many processes the job gets, where, and by which port they meet."""
     slot = spec.slot
     processes = options.processes or max(1, len(slot.gpus))
@@ -140,7 +140,13 @@ def layout_of(spec: JobSpec, options: RunOptions) -> Layout:
         raise ValueError(f"{processes} processes need a leased port")
     threads = environment.threads_per_process(slot, processes)
     port = spec.port if processes > 1 else None
-    return Layout(processes=processes, cpu=slot.device is Device.CPU, threads=threads, port=port)
+    return Layout(
+        processes=processes,
+        cpu=slot.device is Device.CPU,
+        threads=threads,
+        port=port,
+        precision=profile.precision,
+    )
 
 
 def entry_words(options: RunOptions) -> tuple[str, ...]:

@@ -19,6 +19,15 @@ class Starter(StrEnum):
     PYTHON = "python"
 
 
+class Precision(StrEnum):
+    """The mixed precision that accelerate is told."""
+
+    NO = "no"
+    FP16 = "fp16"
+    BF16 = "bf16"
+    FP8 = "fp8"
+
+
 class Style(StrEnum):
     """How a trainer is given its config.
 
@@ -76,6 +85,7 @@ class Profile:
     starter: Starter = Starter.ACCELERATE
     target: Target = field(default_factory=Target)
     python_flags: tuple[str, ...] = ()
+    precision: Precision = Precision.NO
     style: Style = Style.DRACCUS
     config_flag: str = "--config_path"
     config_class: str = ""

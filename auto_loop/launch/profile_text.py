@@ -8,7 +8,7 @@ from importlib.resources import files
 from typing import Any, TypeVar
 
 from auto_loop.domain.errors import Fault, MisuseError, pointer
-from auto_loop.launch.profile import FailurePattern, Profile, Starter, Style, Target, WandbKeys
+from auto_loop.launch.profile import FailurePattern, Precision, Profile, Starter, Style, Target, WandbKeys
 
 _T = TypeVar("_T")
 _E = TypeVar("_E", bound=StrEnum)
@@ -75,6 +75,7 @@ class _Reader:
             starter=self.choice(table, "starter", Starter, Starter.ACCELERATE),
             target=self.target(self.section(table, "target")),
             python_flags=self.texts(table, "python_flags"),
+            precision=self.choice(table, "precision", Precision, Precision.NO),
             style=self.choice(config, "style", Style, Style.DRACCUS),
             config_flag=self.text(config, "flag", "--config_path"),
             config_class=self.config_class(config),

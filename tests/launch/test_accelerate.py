@@ -16,6 +16,7 @@ from auto_loop.domain.job import Exit, Handle
 from auto_loop.domain.slot import Device, Slot
 from auto_loop.launch.base import LaunchRequest, Signal
 from auto_loop.launch.command import build
+from auto_loop.launch.gpus import make_slots, probe
 from auto_loop.launch.local import LocalLauncher
 from auto_loop.launch.ports import lease_port
 from auto_loop.launch.profile_text import shipped_profile
@@ -154,6 +155,16 @@ def test_several_processes_meet_at_the_leased_port(
     assert [(job["RANK"], job["WORLD_SIZE"]) for job in jobs] == [("0", "2"), ("1", "2")]
     assert {job["MASTER_PORT"] for job in jobs} == {str(lease.port)}
     assert lease_port(tmp_path / "leases").port == lease.port
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not probe(), reason="no NVIDIA GPU on this machine")
+def test_a_slot_is_the_gpu_that_nvml_names(tmp_path: Path, home: dict[str, str], launcher: LocalLauncher) -> None:
+    source = "import torch; print([str(torch.cuda.get_device_properties(0).uuid), torch.cuda.device_count()])"
+    for slot in make_slots(probe()):
+        handle, asked = started(launcher, tmp_path, source, home, slot)
+        assert end(launcher, handle, asked).returncode == 0
+        assert asked.log_file.read_text().strip() == str([slot.gpus[0].uuid.removeprefix("GPU-"), 1])
 
 
 def test_the_request_is_the_same_every_time(tmp_path: Path, home: dict[str, str]) -> None:

@@ -28,7 +28,7 @@ def test_the_whole_command_on_a_cpu_slot() -> None:
     made = build(spec(HERE), ACT, options(HERE, python="/env/bin/python", steps=2000, log_freq=50, eval_freq=200))
     assert made.argv == (
         "/env/bin/python", "-m", "accelerate.commands.launch",
-        "--config_file=/project/.codex_tmp/accelerate_cpu1.json",
+        "--config_file=/project/.codex_tmp/accelerate_cpu1_no.json",
         "--num_processes=1", "--num_machines=1", "--machine_rank=0", "--gpu_ids=all",
         "--mixed_precision=no", "--dynamo_backend=no", "--quiet", "--num_cpu_threads_per_process=3", "--cpu",
         RUN, "job.py", "--config_path=train_configs/a.json", "--steps=2000", "--log_freq=50", "--eval_freq=200",
@@ -47,7 +47,7 @@ def test_a_gpu_slot_pins_by_physical_number() -> None:
     assert made.env["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
     assert "--cpu" not in made.argv
     assert "--policy.device=cuda" in made.argv
-    assert json.loads(dict(made.files)[HERE / ".codex_tmp/accelerate_gpu1.json"])["use_cpu"] is False
+    assert json.loads(dict(made.files)[HERE / ".codex_tmp/accelerate_gpu1_no.json"])["use_cpu"] is False
 
 
 def test_several_gpus_are_several_processes_on_a_leased_port() -> None:
@@ -65,6 +65,12 @@ def test_several_processes_on_the_cpu() -> None:
     assert "--multi_gpu" in made.argv
     assert "--cpu" not in made.argv, "with --cpu accelerate starts one process whatever it is told"
     assert made.env["ACCELERATE_USE_CPU"] == "true"
+
+
+def test_precision_is_the_profiles() -> None:
+    made = build(spec(HERE), parse_profile('precision = "bf16"'), options(HERE))
+    assert "--mixed_precision=bf16" in made.argv
+    assert json.loads(made.files[0][1])["mixed_precision"] == "bf16"
 
 
 def test_other_starters() -> None:
