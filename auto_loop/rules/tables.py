@@ -3,6 +3,7 @@
 tomllib keeps no places, so `Lines` finds them again in the text: by header, by which one of its kind, by key.
 """
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
@@ -95,6 +96,9 @@ class Table:
             return kind(value)  # type: ignore[call-arg]  # kind is float here
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
             self.wrong(key, f"takes {_word(kind)}, not {value!r}")
+            return default
+        if isinstance(value, float) and not math.isfinite(value):
+            self.wrong(key, f"takes a finite number, not {value}")
             return default
         return value
 

@@ -181,6 +181,10 @@ def test_every_example_of_the_documentation_is_a_pack() -> None:
         parse(block)
 
 
+def test_a_bound_is_a_finite_number() -> None:
+    assert "finite" in faults("[guardrails.range]\nlr = { min = nan }\n")[0]
+
+
 def test_an_alias_of_two_metrics_is_refused() -> None:
     assert "stands for" in faults("[metrics.a]\naliases=['x']\n[metrics.b]\naliases=['x']\n")[0]
 
