@@ -1,8 +1,8 @@
 """From rows, one a log call, to series, one a metric: numbers gathered by name, and the choice of the step.
 
 The step is the trainer's own logged step if it has one, else the step of the log (W&B's `_step`). A column counts as
-the trainer's step when it rises all along and no metric has more points than it, so that nothing is lost by going over
-to it; rows without it stand at its last value before them.
+the trainer's step when it never falls, rises at all, and no point of any metric is lost by going over to it; rows
+without it stand at its last value before them.
 """
 
 from array import array
@@ -100,33 +100,31 @@ class Columns:
             name: series_of(name, np.frombuffer(steps, np.int64), np.frombuffer(values, np.float64), source)
             for name, (steps, values) in sorted(self._columns.items())
         }
-        clock = None if source in STEP_BY_ROW else logged_step(by_name)
-        if clock is None:
-            return by_name
-        return {
-            name: series_of(name, at_clock(one.steps, clock), one.values, source)
-            for name, one in by_name.items()
-            if name != clock.name
-        }
+        return by_name if source in STEP_BY_ROW else over_logged_step(by_name)
 
 
-def logged_step(by_name: Mapping[str, Series]) -> Series | None:
-    """The column that is the trainer's step, or None when the log's own step is all there is."""
-    longest = max((len(one.steps) for one in by_name.values()), default=0)
+def over_logged_step(by_name: dict[str, Series]) -> dict[str, Series]:
+    """The series over the trainer's own step, or as they are when the log's step is all there is."""
     for name in STEP_NAMES:
-        column = by_name.get(name)
-        if column is not None and len(column.steps) == longest and _rises(column.values):
-            return column
-    return None
+        clock = by_name.get(name)
+        if clock is None or not _rises(clock.values):
+            continue
+        others = {other: one for other, one in by_name.items() if other != name}
+        moved = {
+            other: series_of(other, _at(one.steps, clock), one.values, one.source) for other, one in others.items()
+        }
+        if all(len(moved[other].steps) == len(one.steps) for other, one in others.items()):
+            return moved
+    return by_name
 
 
 def _rises(values: npt.NDArray[np.float64]) -> bool:
-    """Whether these are whole numbers, each above the one before."""
-    whole = bool(np.all(np.isfinite(values))) and bool(np.all(values == np.floor(values)))
-    return whole and bool(np.all(np.abs(values) < 2**53)) and bool(np.all(np.diff(values) > 0))
+    """Whether these are whole numbers, none below the one before, that do not all stand still."""
+    whole = bool(np.all(np.abs(values) < 2**53)) and bool(np.all(values == np.floor(values)))  # nan is neither
+    return whole and bool(np.all(np.diff(values) >= 0)) and (len(values) == 1 or bool(values[-1] > values[0]))
 
 
-def at_clock(steps: npt.NDArray[np.int64], clock: Series) -> npt.NDArray[np.int64]:
+def _at(steps: npt.NDArray[np.int64], clock: Series) -> npt.NDArray[np.int64]:
     """The trainer's step at each of the log's steps: the last one logged until then, or the first of all."""
     at = np.searchsorted(clock.steps, steps, side="right") - 1
     return clock.values[np.maximum(at, 0)].astype(np.int64)

@@ -101,7 +101,7 @@ def _fold(rows: Sequence[Row], before: Cursor) -> tuple[dict[str, int], dict[str
 
 def _goes_on(value: float, last: int | None) -> bool:
     whole = value.is_integer() and 0 <= value < 2**53
-    return whole and (last is None or NO_CLOCK < last < value)
+    return whole and (last is None or NO_CLOCK < last <= value)
 
 
 def _clock_name(counts: Mapping[str, int], clock: Mapping[str, int]) -> str | None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from auto_loop.readers.base import Cursor, Point, Reader, Reading
 from auto_loop.readers.final_only import FinalOnly
-from auto_loop.readers.url import recorded_url
+from auto_loop.readers.url import DEFAULT_BASE_URL, recorded_url
 from auto_loop.readers.wandb_datastore import WandbDatastore
 from auto_loop.readers.wandb_history import WandbHistory
 from auto_loop.readers.windows import Windows
@@ -14,10 +14,11 @@ from auto_loop.readers.windows import Windows
 READERS: tuple[Reader, ...] = (WandbHistory(), Windows(), WandbDatastore(), FinalOnly())
 
 
-def read_run(folder: Path) -> Reading | None:
+def read_run(folder: Path, base_url: str = DEFAULT_BASE_URL) -> Reading | None:
     """Everything that a run's folder holds, from the best source that has numbers in it; None when none has.
 
     Notes of sources that were tried in vain come with it, so that damage is not passed over in silence.
+    `base_url` is where W&B's pages of online runs are.
     """
     notes: list[str] = []
     for reader in READERS:
@@ -25,7 +26,7 @@ def read_run(folder: Path) -> Reading | None:
             continue
         reading = reader.read(folder)
         if reading.series:
-            url = recorded_url(folder, reading.run_id) if reading.run_id else ""
+            url = recorded_url(folder, reading.run_id, base_url) if reading.run_id else ""
             return replace(reading, wandb_url=url, notes=(*notes, *reading.notes))
         notes.extend(reading.notes)
     return None

@@ -167,6 +167,16 @@ def test_the_trainers_logged_step_is_the_step_when_it_rises(tmp_path):
     assert points(WandbHistory().read(tmp_path)) == expected
 
 
+def test_a_step_that_train_and_eval_rows_share_is_the_step(tmp_path):
+    train = ({"_step": 2 * n, "train/global_step": 50 * n, "train/loss": 1.0 / n} for n in (1, 2))
+    evals = ({"_step": 2 * n + 1, "train/global_step": 50 * n, "eval/loss": 2.0 / n} for n in (1, 2))
+    history(tmp_path, *(row for pair in zip(train, evals, strict=True) for row in pair))
+    expected = {"train/loss": [(50, 1.0), (100, 0.5)], "eval/loss": [(50, 2.0), (100, 1.0)]}
+    assert points(WandbHistory().read(tmp_path)) == expected
+    tailed, _ = WandbHistory().tail(tmp_path, None)
+    assert {(p.name, p.step) for p in tailed} == {(name, step) for name in expected for step in (50, 100)}
+
+
 @pytest.mark.parametrize(
     "steps",
     [[1, 2, 1], [5, 5, 5], [1.5, 2.5, 3.5], [1, float("nan"), 3], [1, 2]],

@@ -102,6 +102,15 @@ def test_the_url_of_an_online_run_comes_from_its_record_and_an_offline_one_has_n
     assert (online.wandb_url, offline.wandb_url) == ("https://wandb.ai/me/cars/runs/abc", "")
 
 
+def test_without_an_entity_in_the_record_the_kept_output_is_asked(tmp_path):
+    put(tmp_path, ONLINE / "files/wandb-history.jsonl", {"_step": 1, "mirror": 1.0})
+    put(tmp_path, ONLINE / "run-abc.wandb", encode.log_file([encode.run(1, "abc", "", "cars", "name")]))
+    put(tmp_path, ONLINE / "files/output.log", b"INFO Track this run --> https://wandb.ai/me/cars/runs/abc\n")
+    reading = read_run(tmp_path)
+    assert reading is not None
+    assert reading.wandb_url == "https://wandb.ai/me/cars/runs/abc"
+
+
 @pytest.mark.parametrize(
     ("log", "url"),
     [
