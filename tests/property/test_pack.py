@@ -7,9 +7,30 @@ from auto_loop.domain.errors import MisuseError
 from auto_loop.rules.pack import parse, shipped_text
 
 LINES = shipped_text("act_ot").splitlines()
-SCRAPS = ["", "[", "]]", "[[rule]]", "[rule]", "[metrics]", "name = 3", 'when = "1 <"', "change = []", "change = 3",
-          "'''", "key = [1]", 'x = { min = "a" }', "[[guardrails]]", "guardrails = 1", "extends = 'a'", "extends = ['x']",
-          "\x00", "band = [nan, inf]", "priority = 1e400", "[metrics.a.b]", "when = 1979-05-27"]  # fmt: skip
+SCRAPS = [
+    "",
+    "[",
+    "]]",
+    "[[rule]]",
+    "[rule]",
+    "[metrics]",
+    "name = 3",
+    'when = "1 <"',
+    "change = []",
+    "change = 3",
+    "'''",
+    "key = [1]",
+    'x = { min = "a" }',
+    "[[guardrails]]",
+    "guardrails = 1",
+    "extends = 'a'",
+    "extends = ['x']",
+    "\x00",
+    "band = [nan, inf]",
+    "priority = 1e400",
+    "[metrics.a.b]",
+    "when = 1979-05-27",
+]
 DAMAGE = st.lists(st.tuples(st.integers(0, len(LINES) - 1), st.sampled_from(SCRAPS) | st.text(max_size=8)), max_size=4)
 
 
