@@ -1,13 +1,13 @@
 """Which trainer, which rules, which GPUs: each choice with the reason that a plan prints."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from auto_loop.assembly.surroundings import Surroundings
 from auto_loop.domain.call import AutorunCall
-from auto_loop.domain.errors import Fault, RefusedError
+from auto_loop.domain.errors import AutoLoopError, Fault, MisuseError, RefusedError
 from auto_loop.domain.slot import Device, Gpu, Slot
 from auto_loop.launch import gpus
 from auto_loop.launch.profile import Profile
@@ -70,11 +70,12 @@ def named(
     what: str,
 ) -> T:
     """A shipped thing by its name, or a user's own by its file; what is neither is refused with both ways shown."""
-    if name in known:
-        return shipped(name)
-    if name.endswith(".toml") or "/" in name:
+    if name not in known and (name.endswith(".toml") or "/" in name):
         return parse(read_text(root / name, what))
-    return shipped(name)
+    try:
+        return shipped(name)
+    except AutoLoopError as error:
+        raise MisuseError(replace(fault, where=fault.where or f"--{what} {name}") for fault in error.faults) from None
 
 
 def choose_slots(call: AutorunCall, around: Surroundings) -> Choice[tuple[Slot, ...]]:
@@ -82,7 +83,8 @@ def choose_slots(call: AutorunCall, around: Surroundings) -> Choice[tuple[Slot, 
     visible = around.env.get("CUDA_VISIBLE_DEVICES")
     found = around.probe_gpus() if call.device in ("cuda", "auto") else ()
     if call.device in ("cpu", "mps") and call.gpus is not None:
-        raise RefusedError(Fault(what=f"--device {call.device} uses no GPU", where="--gpus", hint="leave one out"))
+        what, hint = f"--device {call.device} uses no GPU", "leave one of the two options out"
+        raise MisuseError(Fault(what=what, where=f"--gpus {call.gpus}", hint=hint))
     chosen: tuple[Gpu, ...] = gpus.choose(call.gpus, visible, found) if call.device in ("cuda", "auto") else ()
     if call.device == "cuda" and not chosen:
         hint = "NVML shows no GPU that this process may use; --device cpu runs on the CPU"

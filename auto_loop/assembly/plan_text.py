@@ -31,11 +31,17 @@ def planned_job(number: int, study: str, loop: int, name: str, cfg_file: str, co
     )
 
 
+def count(number: int, what: str) -> str:
+    """`1 job`, `2 jobs`."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def _head(prepared: Prepared, loop: int, jobs: int) -> Iterator[str]:
     call, options = prepared.call, prepared.options
     slots = prepared.slots.value
-    decide = f"--decide, {call.rounds} rounds" if call.decide else "1 round, nothing decided (no --decide)"
-    yield f"Plan for study {prepared.study}, loop_{loop}: {jobs} jobs in round 1, {len(slots)} slots; {decide}"
+    decide = f"--decide, {count(call.rounds, 'round')}" if call.decide else "1 round, nothing decided (no --decide)"
+    size = f"{count(jobs, 'job')} in round 1, {count(len(slots), 'slot')}"
+    yield f"Plan for study {prepared.study}, loop_{loop}: {size}; {decide}"
     yield f"  trainer  {options.target.script or '-m ' + options.target.module}"
     yield f"  profile  {prepared.profile.name}  ({prepared.profile.why})"
     yield f"  pack     {prepared.pack.name}  ({prepared.pack.why})"

@@ -1,11 +1,13 @@
 """From a call to everything that it needs, checked: all faults at once, before anything is launched."""
 
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
 from auto_loop.assembly.choices import Choice, choose_pack, choose_profile, choose_slots, planned_slots
+from auto_loop.assembly.own_output import own_output_faults, take_output_dir
 from auto_loop.assembly.surroundings import Surroundings
 from auto_loop.domain.call import AutorunCall
 from auto_loop.domain.config import Config
@@ -26,7 +28,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """A call with every part chosen and checked. `warnings` are refusals that a mere plan only mentions."""
+    """A call with every part chosen and checked. `warnings` are refusals that a mere plan only mentions.
+
+    `output_dir` is the user's own folder for the one job, "" when the loop chooses.
+    """
 
     call: AutorunCall
     study: str
@@ -37,6 +42,7 @@ class Prepared:
     configs: tuple[LoadedConfig, ...]
     fields: TrainerFields
     trainer: TrainerClass | None
+    output_dir: str = ""
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -53,6 +59,7 @@ class _Findings:
     """Faults as they are found: a misuse is always refused, a refusal is a warning while nothing is executed."""
 
     execute: bool
+    root: Path
     misuses: list[Fault] = field(default_factory=list)
     refusals: list[Fault] = field(default_factory=list)
 
@@ -69,15 +76,20 @@ class _Findings:
     def close(self) -> tuple[str, ...]:
         """The refusals as warnings, if nothing is refused. MisuseError or RefusedError with every fault."""
         if self.misuses:
-            raise MisuseError([*self.misuses, *self.refusals])
+            raise MisuseError(named_shortly([*self.misuses, *self.refusals], self.root))
         if self.refusals and self.execute:
-            raise RefusedError(self.refusals)
-        return tuple(fault.render() for fault in self.refusals)
+            raise RefusedError(named_shortly(self.refusals, self.root))
+        return tuple(fault.render() for fault in named_shortly(self.refusals, self.root))
+
+
+def named_shortly(faults: Iterable[Fault], root: Path) -> list[Fault]:
+    """The faults with files of the project named as the user names them: from its folder on."""
+    return [replace(fault, where=fault.where.removeprefix(f"{root}/")) for fault in faults]
 
 
 def prepare(call: AutorunCall, around: Surroundings) -> Prepared:
     """Choose every part and check all that can be known before a launch."""
-    found = _Findings(execute=call.execute)
+    found = _Findings(execute=call.execute, root=around.root)
     if not call.cfgs:
         found.misuses.append(Fault(what="no config was given", where="--cfgs", hint="name at least one config file"))
     found.misuses += _named_twice(call.cfgs)
@@ -88,7 +100,10 @@ def prepare(call: AutorunCall, around: Surroundings) -> Prepared:
         found.attempt(lambda: load_configs(_files(call, around)))
         found.close()
         raise AssertionError("a missing profile is a fault")
-    options = _options(call, profile.value, around, found)
+    output_dir, extra = take_output_dir(call.extra, profile.value)
+    options = replace(_options(call, profile.value, around, found), extra=extra)
+    if not call.resume:
+        found.refusals += own_output_faults(output_dir, _jobs_to_come(call), around.root)
     trainer = trainer_class(profile.value, options.python, around.root, probe_env(around))
     fields = field_types(profile.value, trainer, around.layout.scratch)
     configs = found.attempt(lambda: load_configs(_files(call, around), fields.types)) or ()
@@ -108,6 +123,7 @@ def prepare(call: AutorunCall, around: Surroundings) -> Prepared:
         configs=configs,
         fields=fields,
         trainer=trainer,
+        output_dir=output_dir,
         warnings=(*warnings, *_reach(call)),
         notes=(*fields.notes, *(f"{one.path}: {note}" for one in configs for note in one.notes)),
     )
@@ -131,7 +147,7 @@ def _files(call: AutorunCall, around: Surroundings) -> list[Path]:
 
 
 def _named_twice(cfgs: Iterable[str]) -> list[Fault]:
-    names = list(cfgs)
+    names = [os.path.normpath(name) for name in cfgs]
     twice = dict.fromkeys(name for name in names if names.count(name) > 1)
     return [Fault(what="named twice", where=f"--cfgs {name}", hint="one config under several seeds is one file each")
             for name in twice]  # fmt: skip
@@ -159,7 +175,6 @@ def _options(call: AutorunCall, profile: Profile, around: Surroundings, found: _
             project=call.wandb_project or "",
             env=around.env,
         ),
-        extra=call.extra,
         env=around.env,
         source=source if source.is_dir() else None,
     )
@@ -188,6 +203,11 @@ def _trainer_faults(
         *device_faults(profile, device.value),
         *wandb_faults(options.wandb, profile, [one.config for one in configs], around.env, around.home),
     ]
+
+
+def _jobs_to_come(call: AutorunCall) -> int:
+    """How many jobs the call is known to lead to at least: later rounds have one each."""
+    return len(call.cfgs) + (call.rounds - 1 if call.decide else 0)
 
 
 def _reach(call: AutorunCall) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from auto_loop.assembly.choices import pack_named
 from auto_loop.assembly.surroundings import Surroundings
-from auto_loop.domain.errors import AutoLoopError
+from auto_loop.domain.errors import AutoLoopError, Fault, MisuseError
 from auto_loop.launch.environment import inherited
 from auto_loop.ledger.reading import Reading
 from auto_loop.reporting.files import write_markdown, write_summary
@@ -31,6 +31,9 @@ def draw(study: str, files: ReportFiles, around: Surroundings) -> None:
     """Write the study's Markdown report, and the JSON of all studies in the ledger."""
     reading = Reading.open(files.ledger)
     try:
+        known = [one.name for one in reading.studies()]
+        if study not in known:
+            raise MisuseError(Fault(what=f"there is no study {study}", hint=f"there: {', '.join(known) or 'none'}"))
         now = around.clock()
         reports = {
             one.name: report(reading.history(one.name), lens_of(_pack_of(one.pack, around), around), now)

@@ -32,8 +32,11 @@ class Requests:
 
     def output_dir(self, name: str, attempt: int = 1) -> str:
         """The output folder that the trainer is told and makes itself, relative to the project."""
-        layout = self.around.layout
-        folder = layout.job_folder(layout.loop_folder(self.prepared.call.output_root, self.loop), name, attempt)
+        layout, own = self.around.layout, self.prepared.output_dir
+        if own:
+            folder = layout.job_folder((layout.root / own).parent, Path(own).name, attempt)
+        else:
+            folder = layout.job_folder(layout.loop_folder(self.prepared.call.output_root, self.loop), name, attempt)
         return folder.relative_to(layout.root).as_posix() if folder.is_relative_to(layout.root) else str(folder)
 
     def request(self, job: Job, slot: Slot, attempt: int, token: str) -> LaunchRequest:

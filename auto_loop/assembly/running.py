@@ -3,10 +3,11 @@
 import socket
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from auto_loop.assembly.choices import choose_pack, choose_profile
 from auto_loop.assembly.plan_text import plan_text, planned_job
 from auto_loop.assembly.prepare import Prepared, prepare, refused_configs
 from auto_loop.assembly.redraw import Redraw, ReportFiles
@@ -19,11 +20,13 @@ from auto_loop.domain.errors import Fault, MisuseError, RefusedError
 from auto_loop.domain.event import Event
 from auto_loop.domain.job import NewJob, Origin, Outcome
 from auto_loop.domain.slot import Device
+from auto_loop.domain.study import Loop
 from auto_loop.launch.base import Launcher
 from auto_loop.launch.local import LocalLauncher
 from auto_loop.launch.ports import lease_folder, lease_port
 from auto_loop.ledger.lease import Lease, holder
 from auto_loop.ledger.ledger import Ledger
+from auto_loop.ledger.reading import Reading
 from auto_loop.loop.driver import Driver, LoopEnd
 from auto_loop.loop.parts import Observer, Parts, Workshop
 from auto_loop.loop.rounds import free_name
@@ -89,13 +92,21 @@ def shown(file: Path, root: Path) -> str:
 
 def resumed(call: AutorunCall, around: Surroundings) -> AutorunCall:
     """The call with the stored flags of the study's unfinished loop. MisuseError when there is none."""
-    study = call.study or call.pack or "act_ot"
-    with Ledger.open(ledger_file(call, around), around.clock) as ledger:
-        loop = ledger.unfinished_loop(study)
-    if loop is None:
-        hint = "leave --resume out to start a new loop, or name the study with --study"
+    study = call.study or choose_pack(call, choose_profile(call, around.root).value, around.root).value.name
+    open_loops = unfinished_loops(ledger_file(call, around))
+    if study not in open_loops:
+        hint = f"unfinished: {', '.join(open_loops)}; name one with --study" if open_loops else "leave --resume out to start a new loop"
         raise MisuseError(Fault(what=f"study {study} has no unfinished loop", where="--resume", hint=hint))
-    return replace(call.resumed(loop.flags), study=study, resume=True)
+    return replace(call.resumed(open_loops[study].flags), study=study, resume=True)
+
+
+def unfinished_loops(ledger: Path) -> dict[str, Loop]:
+    """Each study's unfinished loop, by the study's name; none where there is no ledger, and none is made."""
+    if not ledger.is_file():
+        return {}
+    with closing(Reading.open(ledger)) as reading:
+        found = {study.name: reading.unfinished_loop(study.name) for study in reading.studies()}
+    return {name: loop for name, loop in found.items() if loop is not None}
 
 
 def ledger_file(call: AutorunCall, around: Surroundings) -> Path:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from auto_loop.assembly.choices import choose_profile
-from auto_loop.assembly.prepare import probe_env, refused_configs
+from auto_loop.assembly.prepare import named_shortly, probe_env, refused_configs
 from auto_loop.assembly.running import DONE, Front, ledger_file, run_autorun, shown
 from auto_loop.assembly.surroundings import Surroundings
 from auto_loop.domain.call import AutorunCall, VariantCall
@@ -26,16 +26,18 @@ _PROPOSER = "person"
 def run_variant(call: VariantCall, front: Front, around: Surroundings | None = None) -> int:
     """Write the variant, remember why it exists, print its path, and with `--exec` run it; the exit code."""
     around = around or Surroundings.here()
-    variant = written(call, around)
+    try:
+        variant = written(call, around)
+    except MisuseError as error:
+        raise MisuseError(named_shortly(error.faults, around.root)) from None
     path = shown(variant.path, around.root)
     remember(call, variant, around)
     for note in variant.notes:
         front.say(f"note: {note}")
-    code = DONE
-    if call.run.execute:
-        code = run_autorun(_run(call, variant, path), front, around)
-    front.say(path)
-    return code
+    try:
+        return run_autorun(_run(call, variant, path), front, around) if call.run.execute else DONE
+    finally:
+        front.say(path)  # a refused run leaves a sound variant all the same
 
 
 def written(call: VariantCall, around: Surroundings) -> Variant:

@@ -1,5 +1,6 @@
 """Progress while the loop works: plain lines, one a happening, and a status line now and then."""
 
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -72,6 +73,11 @@ def terminal_width() -> int:
     return get_terminal_size().columns - 1
 
 
+def shortly(file: str) -> str:
+    """A file as it is named from the working folder, if it lies below."""
+    return file.removeprefix(os.path.join(os.getcwd(), ""))
+
+
 def number(value: object) -> str:
     """A figure as people read it: four significant digits."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
@@ -98,14 +104,15 @@ def _slot_cell(cell: Mapping[str, Any]) -> str:
 
 
 def _loop_started(detail: Mapping[str, Any]) -> str:
+    jobs = "1 job" if detail["jobs"] == 1 else f"{detail['jobs']} jobs"
     return (
-        f"study {detail['study']} · loop_{detail['loop']} · {detail['jobs']} jobs in round {detail['round']} of "
+        f"study {detail['study']} · loop_{detail['loop']} · {jobs} in round {detail['round']} of "
         f"{detail['rounds']} · {detail['slots']}"
     )
 
 
 def _job_started(detail: Mapping[str, Any]) -> str:
-    return f"start  slot {detail['slot']}  {detail['job']}  ({detail['where']})  log {detail['log']}"
+    return f"start  slot {detail['slot']}  {detail['job']}  ({detail['where']})  log {shortly(detail['log'])}"
 
 
 def _job_ended(detail: Mapping[str, Any]) -> str:

@@ -117,7 +117,8 @@ def wandb_faults(
         ("project", wandb.project, profile.wandb.project),
     ):
         if not given and not _in_all(datas, key):
-            hint = f"give --wandb-{word}, set WANDB_{word.upper()}" + (f", or {key} in every config" if key else "")
+            ways = [f"give --wandb-{word}", f"set WANDB_{word.upper()}", *([f"{key} in every config"] if key else [])]
+            hint = f"{', '.join(ways[:-1])}{',' if key else ''} or {ways[-1]}"
             faults.append(Fault(what=f"no W&B {word}", where="--wandb-online", hint=hint))
     return tuple(faults)
 
