@@ -205,3 +205,14 @@ def test_a_cursor_does_not_grow_with_the_history(reader, write, tmp_path):
     write(tmp_path, [(step, {"train/loss": 0.5}) for step in range(100, 600)])
     _, late = tail_all(reader, tmp_path, early)
     assert (len(late.files), len(late.counts), len(late.clock)) == (1, len(early.counts), len(early.clock))
+
+
+@every_follower
+def test_what_stands_before_the_cursor_is_never_read_again(reader, write, tmp_path):
+    file = write(tmp_path, ROWS)
+    _, cursor = tail_all(reader, tmp_path, None)
+    with file.open("r+b") as stream:  # the same file, its past made unreadable
+        stream.write(b"\xff" * file.stat().st_size)
+    write(tmp_path, MORE)
+    points, _ = tail_all(reader, tmp_path, cursor)
+    assert [p.step for p in points if p.name == "train/loss"] == [20, 21]
