@@ -89,8 +89,8 @@ def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
     handles: list[Handle] = []
     launch = launcher.launch
 
-    def remembered(asked: LaunchRequest) -> Handle:
-        handles.append(launch(asked))
+    def remembered(request: LaunchRequest) -> Handle:
+        handles.append(launch(request))
         launcher.prepare()
         return handles[-1]
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -84,7 +85,7 @@ def end(launcher: LocalLauncher, handle: Handle, asked: LaunchRequest) -> Exit:
     raise AssertionError("never ended")
 
 
-def told(asked: LaunchRequest) -> list[dict[str, str]]:
+def told(asked: LaunchRequest) -> list[dict[str, Any]]:
     lines = asked.log_file.read_text().splitlines()
     return [json.loads(line.partition(" ")[2]) for line in lines if line.startswith("told ")]
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from auto_loop.domain.config import Config
+from auto_loop.domain.config import Config, Json
 from auto_loop.domain.paths import parse_path
 from auto_loop.launch.field_types import TrainerClass, field_types, parse_check, trainer_class
 from auto_loop.launch.profile_text import parse_profile, shipped_profile
@@ -178,7 +178,7 @@ def test_the_trainers_own_parser_is_asked_once_for_all(tmp_path: Path) -> None:
     pytest.importorskip("draccus")
     trainer = trainer_class(ACT, sys.executable, tmp_path, os.environ)
     assert trainer is not None
-    configs = [{"batch_size": 8}, {"batch_size": 20.5}, {"ot": {"nope": 1}}, {"steps": 0}]
+    configs: list[dict[str, Json]] = [{"batch_size": 8}, {"batch_size": 20.5}, {"ot": {"nope": 1}}, {"steps": 0}]
     found = parse_check(trainer, [Config.of(config) for config in configs])
     assert found[0] == ()
     assert "batch_size" in found[1][0].what
