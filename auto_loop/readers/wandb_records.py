@@ -18,6 +18,7 @@ _ITEM, _STEP, _KEY, _NESTED_KEY, _VALUE = 1, 2, 1, 2, 16
 # How value_json begins: field 16, length-delimited. Keys stand before it, so a row falls apart at these two bytes.
 _VALUE_TAG = b"\x82\x01"
 _MOST_LAYOUTS = 50_000
+_MOST_STEPS = 2**53
 
 
 class MalformedError(ValueError):
@@ -174,6 +175,13 @@ def _step_of(tail: bytes) -> int:
     if tail[:1] != b"\x12" or tail[2] != 8 or tail[1] != len(tail) - 2:
         raise MalformedError("no step")
     step, _ = varint(tail, 3)
+    return plausible(step)
+
+
+def plausible(step: int) -> int:
+    """The step itself. Raises `MalformedError` when no run can have come so far, which a series could not hold."""
+    if not 0 <= step < _MOST_STEPS:
+        raise MalformedError(f"step {step}")
     return step
 
 
@@ -202,7 +210,7 @@ def slow_row(history: bytes) -> Row:
         if not isinstance(logged, int):
             raise MalformedError("a row without a step")
         step = logged
-    return row_of(step, found)
+    return row_of(plausible(step), found)
 
 
 def _value(parts: list[tuple[int, bytes | int]]) -> Json:

@@ -90,6 +90,13 @@ def test_a_row_without_a_step_takes_its_column_or_does_not_parse():
         RowDecoder().row(encode.record(1, 2, loss))
 
 
+@pytest.mark.parametrize("step", [2**53, 2**63, 2**64 - 1, 2**69])
+@pytest.mark.parametrize("row", [{"loss": 0.5}, {"loss": 0.5, "text": "slow"}])
+def test_a_step_that_no_run_reaches_does_not_parse(step, row):
+    with pytest.raises(MalformedError):
+        RowDecoder().row(encode.history(1, step, row))
+
+
 def test_an_empty_row():
     assert decoded(encode.history(1, 5, {})) == (5, {})
 
