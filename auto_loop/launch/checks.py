@@ -43,7 +43,7 @@ def resolve_target(profile: Profile, root: Path, script: str = "", module: str =
     return Entry(), (Fault(what=f"profile {profile.name} names no trainer", hint=hint),)
 
 
-def python_faults(python: str, profile: Profile, target: Entry) -> tuple[Fault, ...]:
+def python_faults(python: str, profile: Profile, target: Entry, root: Path = Path()) -> tuple[Fault, ...]:
     """What keeps this interpreter from starting the trainer: it is not there, too old, or lacks a package."""
     where = f"--python {python}"
     if shutil.which(python) is None:
@@ -53,12 +53,14 @@ def python_faults(python: str, profile: Profile, target: Entry) -> tuple[Fault, 
         wanted.append(target.module.partition(".")[0])
     probe = (
         "import sys, importlib.util as u; sys.version_info < (3, 9) and print('python>=3.9');"
+        "sys.path.insert(0, 'src');"  # as the jobs have it
         "[print(n) for n in sys.argv[1:] if u.find_spec(n) is None]"
     )
     try:
         answer = subprocess.run(
             [python, *profile.python_flags, "-c", probe, *wanted],
             capture_output=True, text=True, timeout=_PROBE_S, check=True,
+            cwd=root,
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError) as error:
         return (Fault(what=f"does not run: {masked(_reason(error))}", where=where),)

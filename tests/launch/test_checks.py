@@ -40,6 +40,8 @@ def test_an_interpreter_that_is_not_there_or_lacks_something(tmp_path: Path) -> 
     assert checks.python_faults(sys.executable, SCRIPT, Entry(script="x.py")) == ()
     (lacks,) = checks.python_faults(sys.executable, SCRIPT, Entry(module="no_such_trainer.main"))
     assert "has no no_such_trainer" in lacks.render()
+    (tmp_path / "src" / "no_such_trainer").mkdir(parents=True)
+    assert checks.python_faults(sys.executable, SCRIPT, Entry(module="no_such_trainer.main"), tmp_path) == ()
     broken = tmp_path / "python"
     broken.write_text("#!/bin/sh\necho it is broken >&2\nexit 3\n")
     broken.chmod(0o755)
