@@ -54,7 +54,7 @@ def main(arguments: list[str]) -> int:
 def read_request(source: str) -> dict[str, Any] | None:
     """The request from a file, or from stdin for `-`; None from an empty stdin: started ahead, and not needed."""
     text = sys.stdin.read() if source == "-" else read(source)
-    if not text.strip():
+    if source == "-" and not text.strip():
         return None
     request: dict[str, Any] = loads(text)
     for name in ("attempt", "token", "argv", "cwd", "log_file", "claim", "exit"):
@@ -109,7 +109,7 @@ def keep(request: dict[str, Any]) -> dict[str, Any]:
         ending["error"] = "%s: %s" % (type(error).__name__, error)
         ending["leader_ended_at"] = ending["ended_at"] = time.time()
         return ending
-    wait_for_all(leader, ending)
+    wait_for_all(leader, ending, request.get("linger_s"))
     if ending["returncode"]:
         ending["inner"] = earliest_cause(request.get("inner"))
     return ending
@@ -158,7 +158,7 @@ def program(name: str, env: dict[str, str]) -> str:
     raise FileNotFoundError("%s: not found on PATH" % name)
 
 
-def wait_for_all(leader: int, ending: dict[str, Any]) -> None:
+def wait_for_all(leader: int, ending: dict[str, Any], linger_s: float | None) -> None:
     """Reaps children, adopted ones too, until there is none; fills in what their ends tell."""
     pid, status = os.waitpid(-1, 0)
     while pid != leader:
@@ -170,10 +170,34 @@ def wait_for_all(leader: int, ending: dict[str, Any]) -> None:
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass  # zombies that the leader had not waited for
         ending["leftover"] = True
+        if linger_s is not None:
+            # Again every second: what was seen may have forked before it was killed.
+            signal.signal(signal.SIGALRM, kill_descendants)
+            signal.setitimer(signal.ITIMER_REAL, max(linger_s, 0.001), 1.0)
         while True:
             os.waitpid(-1, 0)
     except ChildProcessError:
         ending["ended_at"] = time.time()
+
+
+def kill_descendants(*_: object) -> None:
+    """SIGKILL to all that hangs below this process."""
+    children: dict[int, list[int]] = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                parent = int(read("/proc/%s/stat" % name).rpartition(")")[2].split()[1])
+                children.setdefault(parent, []).append(int(name))
+            except (OSError, IndexError):
+                pass  # it has just ended
+    below = [os.getpid()]
+    for pid in below:
+        below += children.get(pid, ())
+    for pid in below[1:]:
+        try:  # noqa: SIM105
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
 
 
 def earliest_cause(path: str | None) -> Any:
@@ -231,7 +255,7 @@ def loads(text: str) -> Any:
         return json.loads(text)
     try:
         return scan(text.strip(), 0)[0]
-    except StopIteration:
+    except (StopIteration, SystemError):  # of broken JSON the scanner cannot say more
         raise ValueError("not JSON") from None
 
 

@@ -15,6 +15,8 @@ Request (the house writes it, `keeper.py REQUEST` or, on stdin, `keeper.py -` re
     exit       path of the exit
     inner      path of the inner cause, goes into the environment as AUTO_LOOP_INNER; may be missing or null
     lock_fds   inherited descriptors to hold open, and to keep from the command; may be missing
+    linger_s   how long descendants may outlive the command before the keeper kills them; missing or null: for ever. The
+               service of wandb 0.16 outlives a killed trainer for ever, in its own session, its environment blanked
 
 Claim: pid, start_time (field 22 of /proc/<pid>/stat), boot_id, token. A keeper that finds a claim (or a tombstone) in
 its place runs nothing and ends with 111; one that cannot make a claim at all, or cannot read its request, ends with
@@ -50,7 +52,19 @@ and Infinity are bare as Python's json writes them, media are `{"_type": ...}`. 
 dropped because its step had passed.
 """
 
-REQUEST_FIELDS = ("attempt", "token", "argv", "env", "cwd", "log_file", "claim", "exit", "inner", "lock_fds")
+REQUEST_FIELDS = (
+    "attempt",
+    "token",
+    "argv",
+    "env",
+    "cwd",
+    "log_file",
+    "claim",
+    "exit",
+    "inner",
+    "lock_fds",
+    "linger_s",
+)
 CLAIM_FIELDS = ("pid", "start_time", "boot_id", "token")
 EXIT_FIELDS = (
     "attempt",
