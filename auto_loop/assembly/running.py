@@ -95,7 +95,8 @@ def resumed(call: AutorunCall, around: Surroundings) -> AutorunCall:
     study = call.study or choose_pack(call, choose_profile(call, around.root).value, around.root).value.name
     open_loops = unfinished_loops(ledger_file(call, around))
     if study not in open_loops:
-        hint = f"unfinished: {', '.join(open_loops)}; name one with --study" if open_loops else "leave --resume out to start a new loop"
+        others = f"unfinished: {', '.join(open_loops)}; name one with --study, or " if open_loops else ""
+        hint = f"{others}leave --resume out to start a new loop"
         raise MisuseError(Fault(what=f"study {study} has no unfinished loop", where="--resume", hint=hint))
     return replace(call.resumed(open_loops[study].flags), study=study, resume=True)
 
