@@ -186,15 +186,15 @@ def test_the_command_starts_with_default_signals_and_no_foreign_descriptors(atte
 
 
 def test_sigterm_to_the_group_ends_the_job_and_not_the_keeper(attempt: Attempt) -> None:
-    with (
-        gate(attempt.folder) as (waiting, hear, _),
-        attempt.start("sh", "-c", f"trap 'exit 5' TERM; {waiting}") as keeper,
-    ):
-        hear()
-        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
-            os.kill(keeper.pid, number)
-        os.killpg(keeper.pid, signal.SIGTERM)
-        assert keeper.wait(DEADLINE_S) == 0
+    said = attempt.folder / "said"
+    os.mkfifo(said)
+    # A shell takes a trap during `wait`, but not during `read`.
+    keeper = attempt.start("sh", "-c", f"trap 'exit 5' TERM; sleep {DEADLINE_S} & echo > {said}; wait")
+    said.read_text()
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        os.kill(keeper.pid, number)
+    os.killpg(keeper.pid, signal.SIGTERM)
+    assert keeper.wait(DEADLINE_S) == 0
     assert json.loads(attempt.exit.read_text())["returncode"] == 5
 
 
