@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import TypeAlias
+from typing import TypeAlias, assert_never
 
 from auto_loop.domain.job import Attempt, Job
 from auto_loop.domain.slot import Slot
@@ -15,6 +15,22 @@ class Intent(Enum):
     DRAIN = auto()
     STOP = auto()
     LEAVE = auto()
+
+
+def heard(intent: Intent, running: int, grace_s: float) -> str:
+    """What a person is told who has just changed the intent: a Ctrl-C that shows nothing is soon pressed again."""
+    jobs = "1 running job" if running == 1 else f"{running} running jobs"
+    match intent:
+        case Intent.RUN:
+            return ""
+        case Intent.DRAIN:
+            return f"Interrupted: nothing more is launched, waiting for {jobs} (Ctrl-C again stops them)."
+        case Intent.STOP:
+            return f"Interrupted again: stopping {jobs}, with {grace_s:.0f} s of grace."
+        case Intent.LEAVE:
+            return f"Asked to leave: {jobs} left to themselves."
+        case _:
+            assert_never(intent)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

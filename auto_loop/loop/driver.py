@@ -1,6 +1,5 @@
 """The driver: carries out what the planner asks for, one turn after another, until the loop has ended."""
 
-import os
 from collections import deque
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +9,7 @@ from auto_loop.domain.config import Json
 from auto_loop.domain.job import Attempt, AttemptId, Exit, Handle, Job, JobId, NewAttempt
 from auto_loop.domain.summary import Summary
 from auto_loop.launch.base import LaunchRequest, Running, Signal, Unknown
-from auto_loop.loop.actions import Action, EndRound, Launch, Leave, Terminate
+from auto_loop.loop.actions import Action, EndRound, Intent, Launch, Leave, Terminate, heard
 from auto_loop.loop.endings import ending
 from auto_loop.loop.journal import Journal
 from auto_loop.loop.parts import Parts
@@ -45,6 +44,7 @@ class Driver:
         self._unread: deque[tuple[Job, Attempt]] = deque()
         self._summaries: dict[JobId, Summary] = {}
         self._stops = Stops()
+        self._intent = Intent.RUN
         self._looked_at = 0.0
         self._end: LoopEnd | None = None
 
@@ -58,11 +58,11 @@ class Driver:
 
     def _turn(self) -> None:
         """Write down what ended, plan, write the intents down, then act on them."""
-        ledger, slots = self._parts.ledger, self._parts.slots
+        ledger, slots, intent = self._parts.ledger, self._parts.slots, self._heard()
         with ledger.transaction():
             ended = self._write_facts()
             snapshot = ledger.reading.snapshot(self._parts.study, self._parts.loop, len(slots))
-            actions = plan(snapshot, slots, self._parts.signals.intent, self._stops, self._work.clock())
+            actions = plan(snapshot, slots, intent, self._stops, self._work.clock())
             launches = [self._intend(action) for action in actions if isinstance(action, Launch)]
         for live, request in launches:
             self._launch(live, request)
@@ -72,6 +72,14 @@ class Driver:
             self._act(action)
         if self._end is None:
             self._idle()
+
+    def _heard(self) -> Intent:
+        """What the person wants by now; a change is said once."""
+        intent = self._parts.signals.intent
+        if intent is not self._intent:
+            self._intent = intent
+            self._journal.say("said", None, {"text": heard(intent, len(self._live), self._stops.grace_s)})
+        return intent
 
     def _write_facts(self) -> list[tuple[Job, Attempt]]:
         """RUNNING for what was started, DONE for what has exited, as one commit with the intents that follow."""
@@ -134,9 +142,6 @@ class Driver:
             seen = Exit(returncode=127, ended_at=self._work.clock(), error=f"could not be started: {error}")
             self._exits.append((live, seen))
             return
-        finally:
-            for descriptor in request.held:
-                os.close(descriptor)  # the keeper holds its own copies from here on
         started = self._work.clock()
         self._live[live.attempt.id] = replace(live, handle=handle, started_at=started)
         self._unwritten.append((live.attempt.id, handle, started))
