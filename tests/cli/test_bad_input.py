@@ -1,5 +1,6 @@
 """Bad input: every fault at once, what and where and what to do, a non-zero exit, and nothing launched or left."""
 
+import itertools
 import subprocess
 from pathlib import Path
 
@@ -120,7 +121,7 @@ def test_a_wrong_option_is_refused_by_name(project: Project, words: list[str], s
 def test_every_wrong_edit_is_pointed_at(project: Project) -> None:
     words = ("--base-cfg", "ok.json", *CPU, "--changes")
     said = refused(project, MISUSE, "generate_and_run", *words, "lr@foo=1", "lrr@mul=2", "batch_size@set=20.5", "lr=")
-    pointed = list(zip(said, said[1:], strict=False))
+    pointed = list(itertools.pairwise(said))
     assert ("    lr@foo=1", "      ~~~^") in pointed
     assert ("    lrr@mul=2", "    ~~^") in pointed
     assert ("    batch_size@set=20.5", "                   ~~~^") in pointed
