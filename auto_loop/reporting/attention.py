@@ -26,7 +26,8 @@ def _failure(job: JobReport) -> str:
     after = f" after {figures.duration(job.duration_s)}" if job.duration_s is not None else ""
     end = f" Its log ends: {code(cut(job.log_lines[-1], 160))}" if job.log_lines else ""
     where = f" ({code(job.log)})" if job.log else ""
-    return f"{_called(job)} {job.outcome}{after}: {inline(cut(job.cause, 200)) or 'cause not known'}.{end}{where}"
+    cause = inline(cut(job.cause.rstrip("."), 200)) or "cause not known"
+    return f"{_called(job)} {job.outcome}{after}: {cause}.{end}{where}"
 
 
 def _dead(loop: LoopReport, report: Report) -> list[str]:

@@ -176,6 +176,11 @@ def test_a_metric_dead_throughout_the_last_round_needs_attention() -> None:
     assert "`train/ot_pi_sum` is dead in every job of round 2 that logged it" in text
 
 
+def test_a_cause_that_is_a_sentence_keeps_one_full_stop() -> None:
+    text = markdown(_filled("why", "a@set=1", "log", cause="No such file."))
+    assert "No such file. Its log ends" in text
+
+
 NASTY = st.text(st.sampled_from('|`*_[]<>~\\#-+=1. \n\r&\x1b\u2028\ud800aB"/:'), min_size=1).map(
     lambda text: f"x{text}"
 )
@@ -191,13 +196,13 @@ def test_no_text_from_outside_changes_the_shape_of_a_report(reason: str, edit: s
     to_json([report(_filled(reason, edit, log), LENS, NOW)]).encode("utf-8")
 
 
-def _filled(reason: str, edit: str, log: str) -> History:
-    """The night with `reason`, `edit` and `log` wherever such text stands."""
+def _filled(reason: str, edit: str, log: str, cause: str = "") -> History:
+    """The night with `reason`, `edit` and `log` wherever such text stands; `cause` is `reason` unless given."""
     history = night()
     jobs = []
     for job in history.jobs:
         origin = replace(job.origin, reason=reason, rule=reason, changes=(edit,), notes=(reason,))
-        attempts = tuple(replace(each, cause=reason, log_tail=log) for each in job.attempts)
+        attempts = tuple(replace(each, cause=cause or reason, log_tail=log) for each in job.attempts)
         jobs.append(replace(job, origin=origin, attempts=attempts))
     proposals = tuple(
         replace(
