@@ -47,6 +47,9 @@ def _cause(exit_seen: Exit) -> str:
             return f"killed by {_signal_name(-code)}"
         case code if code == _TERMINATED:
             return "ended by SIGTERM"
+        case 1:
+            # The runner leaves a cause for every end inside Python: this one came from outside, or before it.
+            return "exit code 1 and no cause from inside: the trainer was killed (for want of memory?) or never began"
         case code:
             return f"exit code {code}"
 

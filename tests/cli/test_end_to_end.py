@@ -205,6 +205,15 @@ def test_one_variant_is_made_and_run_in_the_users_own_folder(project: Project) -
     assert job["metrics"]["eval/loss"]["best"] == 0.25
 
 
+def test_under_accelerate_too_a_killed_job_says_more_than_its_launchers_exit_code(project: Project) -> None:
+    cut = config(project, "cut", ("print", "building the network"), ("kill", "SIGKILL"))
+    words = ("--profile", "accelerate-script", "--train-script", "train.py", "--device", "cpu", "--study", "night")
+    done = project.call("autorun", "--cfgs", cut, *words, "--exec")
+    assert done.returncode == 1
+    assert "the trainer was killed" in outcomes(project)["cut"][2]
+    assert "step 1: print building the network" in (project.root / "reports/night.md").read_text()
+
+
 def test_the_shipped_trainer_under_accelerate_for_two_rounds(project: Project) -> None:
     alive_config, dead_config = tiny_config(label=0.002), tiny_config(label=5.0)
     cfgs = [project.write("alive.json", alive_config), project.write("dead.json", dead_config)]
