@@ -21,6 +21,8 @@ HISTORY = "wandb-history.jsonl"
 LARGEST_LIST = 32  # wandb turns longer arrays into histograms
 MOST_OPEN_FILES = 8
 WATCHED = "wandb.sdk.wandb_run"
+# Marks what is ours: a child may get the mirror by `sitecustomize` and again by `run.py`, as two modules.
+OURS = "_mirrors_wandb_for_auto_loop"
 # Imported when a process is about to start another interpreter, which then has to mirror too.
 SPAWNING = ("multiprocessing.popen_spawn_posix", "multiprocessing.popen_forkserver")
 
@@ -29,7 +31,7 @@ def install(site_folder: str) -> None:
     """From now on wandb is mirrored, here and in python children, whom the `sitecustomize` in `site_folder` reaches."""
     if WATCHED in sys.modules:
         attach(sys.modules[WATCHED])
-    elif not any(type(finder).__name__ == Watch.__name__ for finder in sys.meta_path):
+    elif not any(getattr(finder, OURS, False) for finder in sys.meta_path):
         sys.meta_path.insert(0, Watch(site_folder))
 
 
@@ -38,6 +40,7 @@ class Watch:
 
     def __init__(self, site_folder: str) -> None:
         self.site_folder = site_folder
+        setattr(self, OURS, True)
 
     def find_spec(self, name: str, path: Any = None, target: ModuleType | None = None) -> Any:
         if name == WATCHED:
@@ -90,6 +93,8 @@ def attach(module: ModuleType) -> None:
     run_class: Any = module.Run
     name = "_log" if hasattr(run_class, "_log") else "log"
     log = getattr(run_class, name)
+    if getattr(log, OURS, False):
+        return
     tapes = Tapes()
 
     @functools.wraps(log)
@@ -100,6 +105,7 @@ def attach(module: ModuleType) -> None:
             tape.take(*args, **kwargs)
         return result
 
+    setattr(mirrored, OURS, True)
     setattr(run_class, name, mirrored)
 
 

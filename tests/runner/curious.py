@@ -42,7 +42,8 @@ def in_child(answers):
 
 def main():
     pprint.pprint(surroundings())
-    for method in ("fork", "spawn", "forkserver"):
+    methods = ("fork",) if sys.argv[1:] == ["kill"] else ("fork", "spawn", "forkserver")
+    for method in methods:
         context = multiprocessing.get_context(method)
         answers = context.SimpleQueue()
         child = context.Process(target=in_child, args=(answers,))

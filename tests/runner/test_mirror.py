@@ -151,23 +151,37 @@ def test_tensors_become_numbers(mirror: ModuleType) -> None:
     assert [mirror.plain(value) for value in given] == [0.5, 2.0, 4.0, [0, 1, 2], {"_type": "histogram"}, True]
 
 
+def script_with_stand_in(folder: Path, text: str) -> None:
+    package = folder / "wandb" / "sdk"
+    package.mkdir(parents=True)
+    (folder / "wandb" / "__init__.py").touch()
+    (package / "__init__.py").touch()
+    (package / "wandb_run.py").write_text(STAND_IN)
+    (folder / "s.py").write_text(
+        f"import os, sys\nfrom wandb.sdk.wandb_run import Run\nrun = Run({str(folder)!r})\n{text}"
+    )
+
+
+def test_a_mirror_that_comes_twice_writes_once(tmp_path: Path) -> None:
+    """By `sitecustomize` from the parent's PYTHONPATH, and by run.py around the child."""
+    script_with_stand_in(tmp_path, "run.log({'a': 1})\nprint(os.environ['PYTHONPATH'])")
+    env = {**os.environ, "PYTHONPATH": str(RUNNER / "site")}
+    command = [sys.executable, str(RUNNER / "run.py"), "s.py"]
+    done = subprocess.run(command, cwd=tmp_path, env=env, check=True, capture_output=True, text=True)
+    assert [row["a"] for row in rows(tmp_path)] == [1]
+    assert done.stdout.strip() == str(RUNNER / "site")
+
+
 @pytest.mark.parametrize("killed_after", [1, 2, 10, 77])
 def test_a_kill_keeps_every_row_whole(killed_after: int, tmp_path: Path) -> None:
     """Called as a script imports wandb: through the finder that `install` leaves."""
-    package = tmp_path / "wandb" / "sdk"
-    package.mkdir(parents=True)
-    (tmp_path / "wandb" / "__init__.py").touch()
-    (package / "__init__.py").touch()
-    (package / "wandb_run.py").write_text(STAND_IN)
-    (tmp_path / "s.py").write_text(
+    script_with_stand_in(
+        tmp_path,
         f"""
-import os, sys
-from wandb.sdk.wandb_run import Run
-run = Run({str(tmp_path)!r})
 for number in range({killed_after}):
     run.log({{"number": number, "text": "x" * 5000}})
 os.kill(os.getpid(), {signal.SIGKILL})
-"""
+""",
     )
     done = subprocess.run([sys.executable, str(RUNNER / "run.py"), "s.py"], cwd=tmp_path, check=False)
     assert done.returncode == -signal.SIGKILL

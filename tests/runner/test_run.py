@@ -22,12 +22,13 @@ every_python = pytest.mark.parametrize("python", PYTHONS, ids=NAMES)
 
 
 def finished(command: list[str], folder: Path, **env: str) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr, without the addresses that differ from process to process."""
+    """Exit code, stdout and stderr, without the addresses and names that differ from process to process."""
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder), **env}
     done = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=DEADLINE_S
     )
-    return done.returncode, re.sub("0x[0-9a-f]+", "0x", done.stdout), done.stderr
+    names = re.compile("0x[0-9a-f]+|/mp-[a-z0-9_]+")
+    return done.returncode, names.sub("", done.stdout), names.sub("", done.stderr)
 
 
 @every_python
