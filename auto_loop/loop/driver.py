@@ -13,7 +13,7 @@ from auto_loop.loop.actions import Action, EndRound, Intent, Launch, Leave, Term
 from auto_loop.loop.endings import ending
 from auto_loop.loop.journal import Journal
 from auto_loop.loop.parts import Parts
-from auto_loop.loop.plan import Stops, plan
+from auto_loop.loop.plan import Stage, Stops, plan
 from auto_loop.loop.recover import Live, recover
 from auto_loop.loop.rounds import end_round
 
@@ -54,7 +54,19 @@ class Driver:
         self._unread.extend(self._unread_before())
         while self._end is None:
             self._turn()
+        if self._end.finished:
+            self._await_adopted()
         return self._end
+
+    def _await_adopted(self) -> None:
+        """See the attempts of earlier loops to their end, unless the person asks for anything."""
+        while self._live and self._heard() is Intent.RUN:
+            self._idle()
+            with self._parts.ledger.transaction():
+                self._unread.extend(self._write_facts())
+            self._journal.tell()
+        while self._unread:
+            self._read_one()
 
     def _turn(self) -> None:
         """Write down what ended, plan, write the intents down, then act on them."""
@@ -62,7 +74,8 @@ class Driver:
         with ledger.transaction():
             ended = self._write_facts()
             snapshot = ledger.reading.snapshot(self._parts.study, self._parts.loop, len(slots))
-            actions = plan(snapshot, slots, intent, self._stops, self._work.clock())
+            stage = Stage(slots=slots, intent=intent, stops=self._stops, adopted=self._of_earlier_loops())
+            actions = plan(snapshot, stage, self._work.clock())
             launches = [self._intend(action) for action in actions if isinstance(action, Launch)]
         for live, request in launches:
             self._launch(live, request)
@@ -80,6 +93,9 @@ class Driver:
             self._intent = intent
             self._journal.say("said", None, {"text": heard(intent, len(self._live), self._stops.grace_s)})
         return intent
+
+    def _of_earlier_loops(self) -> list[Attempt]:
+        return [live.attempt for live in self._live.values() if live.job.loop != self._parts.loop]
 
     def _write_facts(self) -> list[tuple[Job, Attempt]]:
         """RUNNING for what was started, DONE for what has exited, as one commit with the intents that follow."""

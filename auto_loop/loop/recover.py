@@ -19,13 +19,12 @@ class Live:
 
 
 def recover(parts: Parts) -> tuple[Live, ...]:
-    """The attempts of this loop that an earlier supervisor left open, taken over.
+    """The attempts of this study that an earlier supervisor left open, taken over, whichever loop they are of.
 
     RUNNING ones are watched by their handle. STARTING ones are looked up by their claim: with one they are adopted,
     without one they never ran, never will, and their job is queued again.
     """
-    snapshot = parts.ledger.reading.snapshot(parts.study, parts.loop, 0)
-    found = (_take_over(parts, job, job.attempts[-1]) for job in snapshot.active)
+    found = (_take_over(parts, job, job.attempts[-1]) for job in parts.ledger.reading.open_jobs(parts.study))
     return tuple(live for live in found if live is not None)
 
 

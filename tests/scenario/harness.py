@@ -81,9 +81,9 @@ class World:
         usual = {"profile": "script", "pack": "pack.toml", "train_script": "train.py", "execute": True}
         return AutorunCall(**{**usual, **options})
 
-    def run(self, script: Script | None = None, **options: object) -> int:
-        """Autorun with the stub in the launcher's place; the exit code."""
-        launcher = StubLauncher(script or self.trains(), self.clock)
+    def run(self, script: Script | None = None, launcher: StubLauncher | None = None, **options: object) -> int:
+        """Autorun with a stub in the launcher's place, a new one unless it is given; the exit code."""
+        launcher = launcher or StubLauncher(script or self.trains(), self.clock)
         self.launchers.append(launcher)
         front = Front(observer=self.watching, say=self.said.append, launcher=lambda: launcher)
         return run_autorun(self.call(**options), front, self.around())

@@ -12,7 +12,7 @@ from auto_loop.domain.event import Event
 from auto_loop.domain.job import JobState, Outcome
 from auto_loop.domain.proposal import Verdict
 from auto_loop.launch.base import LaunchRequest
-from auto_loop.launch.stub import Act
+from auto_loop.launch.stub import Act, StubLauncher
 from auto_loop.ledger.lease import Lease
 from tests.scenario.harness import GPUS, World
 
@@ -200,3 +200,19 @@ def test_every_fault_of_a_call_is_said_at_once(world: World) -> None:
     assert "broken.json" in text
     assert "missing.json" in text
     assert "no_such_pack" in text
+
+
+def test_a_new_loop_adopts_what_an_earlier_one_left_running_and_never_books_its_gpu(tmp_path: Path) -> None:
+    world = World(root=tmp_path, gpus=GPUS)
+    world.watching.react = lambda event: os.kill(os.getpid(), signal.SIGTERM) if event.kind == "job started" else None
+    cfgs = world.configs(2)
+    launcher = StubLauncher(world.trains(100.0), world.clock)
+    assert world.run(cfgs=cfgs[:1], gpus="1", launcher=launcher) == 130
+    world.watching.react = lambda event: None
+    left_at = world.clock.now
+    assert world.run(cfgs=cfgs, gpus="0,1", launcher=launcher) == 0
+    assert [visible(request) for request in launcher.requests] == ["1", "0", "0"]
+    jobs = world.history().jobs
+    assert [job.outcome for job in jobs] == [Outcome.SUCCEEDED] * 3
+    assert [len(job.attempts) for job in jobs] == [1, 1, 1]
+    assert world.clock.now - left_at >= 100.0
