@@ -1,7 +1,7 @@
 """LeRobot's own trainer under `autorun --profile lerobot`: two rounds, nothing of ours in its environment.
 
-Needs an interpreter that has LeRobot 0.4.4 (`install.sh` makes one); skipped, visibly, where none is named. About two
-to four minutes on two cores. docs/lerobot.md tells how to run it.
+Needs an interpreter that has LeRobot 0.4.4 (`install.sh` makes one); skipped, visibly, where none is named. About one
+to three minutes on two cores. docs/lerobot.md tells how to run it.
 """
 
 import json
