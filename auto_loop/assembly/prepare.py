@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from auto_loop.assembly.choices import Choice, choose_pack, choose_profile, choose_slots, planned_slots
 from auto_loop.assembly.own_output import own_output_faults, take_output_dir
+from auto_loop.assembly.places import place_faults
 from auto_loop.assembly.surroundings import Surroundings
 from auto_loop.domain.call import AutorunCall
 from auto_loop.domain.config import Config
@@ -93,6 +94,7 @@ def prepare(call: AutorunCall, around: Surroundings) -> Prepared:
     if not call.cfgs:
         found.misuses.append(Fault(what="no config was given", where="--cfgs", hint="name at least one config file"))
     found.misuses += _named_twice(call.cfgs)
+    found.misuses += place_faults(call, around.root)
     profile = found.attempt(lambda: choose_profile(call, around.root))
     pack = found.attempt(lambda: choose_pack(call, profile.value, around.root)) if profile else None
     slots = found.attempt(lambda: choose_slots(call, around))

@@ -39,6 +39,6 @@ def autorun(ctx: click.Context, /, **options: Any) -> None:
     """
     from auto_loop.assembly.running import Front, run_autorun  # only now: --help stays quick
     from auto_loop.cli.calls import autorun_call
-    from auto_loop.cli.progress import console
+    from auto_loop.cli.progress import console, say
 
-    leave(run_autorun(autorun_call(ctx, options), Front(observer=console(quiet=options["quiet"]), say=click.echo)))
+    leave(run_autorun(autorun_call(ctx, options), Front(observer=console(quiet=options["quiet"]), say=say)))

@@ -37,7 +37,7 @@ def generate_and_run(ctx: click.Context, /, **options: Any) -> None:
     from auto_loop.assembly.running import Front
     from auto_loop.assembly.variant import run_variant
     from auto_loop.cli.calls import variant_call
-    from auto_loop.cli.progress import console
+    from auto_loop.cli.progress import console, say
 
-    front = Front(observer=console(quiet=False), say=click.echo)
+    front = Front(observer=console(quiet=False), say=say)
     leave(run_variant(variant_call(ctx, options), front))

@@ -37,17 +37,15 @@ class Console:
         self._shown = now
         line = f"{self._elapsed()} {_status_line(detail)}"
         if self._rewrites:
-            self._stream.write(f"\r\x1b[2K{line[:terminal_width()]}")
-            self._stream.flush()
+            show(f"\r\x1b[2K{line[: terminal_width()]}", self._stream)
             self._open = True
         else:
-            print(line, file=self._stream, flush=True)
+            show(f"{line}\n", self._stream)
 
     def _print(self, line: str) -> None:
-        if self._open:
-            self._stream.write("\r\x1b[2K")
-            self._open = False
-        print(f"{self._elapsed()} {line}", file=self._stream, flush=True)
+        clear = "\r\x1b[2K" if self._open else ""
+        self._open = False
+        show(f"{clear}{self._elapsed()} {line}\n", self._stream)
 
     def _elapsed(self) -> str:
         seconds = int(self._clock() - self._started)
@@ -59,6 +57,22 @@ class Silent:
 
     def on_event(self, event: Event) -> None:
         """Nothing."""
+
+
+def say(text: str) -> None:
+    """Print a line on stdout, for as long as anybody can read it."""
+    show(f"{text}\n", sys.stdout)
+
+
+def show(text: str, stream: TextIO) -> None:
+    """Write `text` at once. A terminal or a pipe that was closed must not end a loop: it then goes nowhere."""
+    try:
+        stream.write(text)
+        stream.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 def console(*, quiet: bool) -> Console | Silent:

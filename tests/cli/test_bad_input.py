@@ -163,6 +163,18 @@ def test_an_output_folder_of_the_users_own_that_exists_is_refused(project: Proje
     assert said == ["outputs/mine: the output folder exists already (name another, or remove it)"]
 
 
+def test_places_that_cannot_be_are_named_before_anything_is_made(project: Project) -> None:
+    (project.root / "folder").mkdir()
+    places = ("--output-root", "ok.json/runs", "--summary-out", "folder", "--markdown-out", "train.py/report.md")
+    said = errors(autorun(project, MISUSE, "--cfgs", "ok.json", *CPU, "--study", "../up", *places, "--exec"))
+    assert [line.split(" (")[0] for line in said] == [
+        "--study ../up: not a name for a study",
+        "--output-root ok.json/runs: ok.json is a file, not a folder",
+        "--summary-out folder: it is a folder, and a file is to be written",
+        "--markdown-out train.py/report.md: train.py is a file, not a folder",
+    ]
+
+
 def test_an_output_folder_that_several_jobs_would_share_is_refused(project: Project) -> None:
     project.write("two.json", {"lr": 0.2})
     own = "--extra=--output_dir=outputs/mine"

@@ -183,6 +183,15 @@ def test_ctrl_c_waits_for_what_runs_and_twice_stops_it_within_the_grace(project:
     assert len(starts(project)) == 2
 
 
+def test_a_loop_goes_on_when_nobody_reads_what_it_says_any_more(project: Project) -> None:
+    for name in ("a", "b"):
+        config(project, name)
+    said = project.shell(f"python -m auto_loop.autorun --cfgs a.json b.json {' '.join(CPU)} --exec | head -n 1")
+    assert (len(said.stdout.splitlines()), said.stderr) == (1, "")
+    assert outcomes(project) == dict.fromkeys("ab", (Outcome.SUCCEEDED, 1, ""))
+    assert (project.root / "reports/night.md").exists()
+
+
 def test_one_variant_is_made_and_run_in_the_users_own_folder(project: Project) -> None:
     base = project.write("base.json", {"lr": 1.0, "do": [["log", 0.5], ["log", 0.25]]})
     words = (

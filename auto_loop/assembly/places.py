@@ -1,0 +1,30 @@
+"""Where a call wants its study and its files: names and places that cannot be, found before anything is made."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from auto_loop.domain.call import AutorunCall
+from auto_loop.domain.errors import Fault
+
+_NAME = re.compile(r"[^\W_][\w.-]*")
+
+
+def place_faults(call: AutorunCall, root: Path) -> Iterator[Fault]:
+    """What is wrong with the study's name (files are named by it) and with the options that name places."""
+    if call.study and not _NAME.fullmatch(call.study):
+        hint = "letters, digits, _ . and -, a letter or digit first: its report is called so"
+        yield Fault(what="not a name for a study", where=f"--study {call.study}", hint=hint)
+    if not_folder := _file_on(root / call.output_root):
+        yield Fault(what=f"{not_folder.name} is a file, not a folder", where=f"--output-root {call.output_root}")
+    for option, name in (("--summary-out", call.summary_out), ("--markdown-out", call.markdown_out)):
+        if name and (root / name).is_dir():
+            yield Fault(what="it is a folder, and a file is to be written", where=f"{option} {name}")
+        elif name and (not_folder := _file_on((root / name).parent)):
+            yield Fault(what=f"{not_folder.name} is a file, not a folder", where=f"{option} {name}")
+
+
+def _file_on(folder: Path) -> Path | None:
+    """What stands in the way of making `folder`: a file there, or where a folder above it would be."""
+    first_there = next((place for place in (folder, *folder.parents) if place.exists()), None)
+    return first_there if first_there is not None and not first_there.is_dir() else None
