@@ -56,6 +56,8 @@ def run_autorun(call: AutorunCall, front: Front, around: Surroundings | None = N
     around = around or Surroundings.here()
     if call.resume:
         call = resumed(call, around)
+    if call.execute:
+        front.say("Preparing: the configs are read, and the trainer's own class is asked about them.")
     prepared = prepare(call, around)
     if not call.execute:
         front.say(printed_plan(prepared, around))

@@ -15,8 +15,8 @@ class LaunchRequest:
 
     `env` is the job's whole environment; it can hold secrets, so that it is neither printed nor written to a file.
     `own_env` names the variables that the request itself set, the ones worth showing. `files` (file, text) must lie
-    there before the start. `held` are open descriptors (a leased port's lock) that `launch` takes over: they live on in
-    the keeper, as long as the attempt, and are closed here.
+    there before the start, and `folders` be made. `held` are open descriptors (a leased port's lock) that `launch`
+    takes over: they live on in the keeper, as long as the attempt, and are closed here.
     """
 
     attempt: AttemptId
@@ -32,6 +32,7 @@ class LaunchRequest:
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     own_env: tuple[str, ...] = ()
     files: tuple[tuple[Path, str], ...] = ()
+    folders: tuple[Path, ...] = ()
     held: tuple[int, ...] = ()
 
 

@@ -105,6 +105,9 @@ def build(spec: JobSpec, profile: Profile, options: RunOptions) -> LaunchRequest
     words, text = trainer_words(profile, spec.config, settings, spec.resume_from or str(spec.cfg_file), str(made_file))
     resume = profile.resume_flags if spec.resume_from else ()
     env, own = environment_of(spec, layout, options)
+    runs = wandb_folder(spec, profile, options)
+    if runs is not None:
+        env, own = {**env, "WANDB_DIR": str(runs)}, (*own, "WANDB_DIR")
     if not profile.wandb.mode:
         # Told by the environment alone: its runs are to lie where the readers look for them.
         env |= {"WANDB_DIR": str(options.root / spec.output_dir)}
@@ -128,8 +131,23 @@ def build(spec: JobSpec, profile: Profile, options: RunOptions) -> LaunchRequest
         env=env,
         own_env=own,
         files=files,
+        folders=(runs,) if runs is not None else (),
         held=spec.held,
     )
+
+
+def wandb_folder(spec: JobSpec, profile: Profile, options: RunOptions) -> Path | None:
+    """Where W&B is to keep the runs of a trainer that has no setting for it; None when it has.
+
+    Left alone it would use the working folder, and the runs of all jobs would lie in one. The output folder itself is
+    the trainer's to make, so they lie beside it.
+    """
+    return None if profile.wandb.enable else options.root / beside(spec.output_dir)
+
+
+def beside(output_dir: str) -> str:
+    """The folder beside an output folder for the W&B runs of a trainer that does not say where they go."""
+    return f"{output_dir}.wandb"
 
 
 def layout_of(spec: JobSpec, profile: Profile, options: RunOptions) -> Layout:

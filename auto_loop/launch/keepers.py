@@ -98,6 +98,8 @@ def write_files(request: LaunchRequest) -> None:
     """Makes the folders of log and papers, and writes the request's files where they are not there already."""
     for file in (request.log_file, request.claim_file, request.exit_file, request.inner_file):
         file.parent.mkdir(parents=True, exist_ok=True)
+    for folder in request.folders:
+        folder.mkdir(parents=True, exist_ok=True)
     for file, text in request.files:
         with contextlib.suppress(FileNotFoundError):
             if file.read_text(encoding="utf-8") == text:

@@ -7,6 +7,7 @@ from pathlib import Path
 from auto_loop.domain.job import Attempt, Job
 from auto_loop.domain.stats import summarise
 from auto_loop.domain.summary import Summary
+from auto_loop.launch.command import beside
 from auto_loop.readers import registry
 from auto_loop.readers.base import Cursor
 from auto_loop.readers.url import find_wandb_url
@@ -18,8 +19,9 @@ _URL_BYTES = 256 * 1024
 
 @dataclass(slots=True)
 class _Seen:
-    """How far one run was read, and the newest point of each metric."""
+    """Where one run's history was found, how far it was read, and the newest point of each metric."""
 
+    folder: Path | None = None
     cursor: Cursor | None = None
     step: int = 0
     values: dict[str, float] = field(default_factory=dict)
@@ -37,7 +39,11 @@ class Watch:
     def latest(self, output_dir: str) -> tuple[int, Mapping[str, float]]:
         """The last step and the newest value of each metric, under the pack's names; costs what is new."""
         seen = self._seen.setdefault(output_dir, _Seen())
-        points, seen.cursor = registry.tail_run(self._root / output_dir, seen.cursor)
+        for folder in self._folders(output_dir) if seen.folder is None else (seen.folder,):
+            points, seen.cursor = registry.tail_run(folder, seen.cursor)
+            if seen.cursor is not None:
+                seen.folder = folder
+                break
         for point in points:
             seen.step = max(seen.step, point.step)
             seen.values[self._pack.canonical(point.name)] = point.value
@@ -46,7 +52,8 @@ class Watch:
     def summary(self, job: Job, attempt: Attempt) -> Summary:
         """The ended run in numbers, under the pack's names, with its series; empty when nothing can be read."""
         self._seen.pop(attempt.output_dir, None)
-        reading = registry.read_run(self._root / attempt.output_dir)
+        readings = map(registry.read_run, self._folders(attempt.output_dir))
+        reading = next((one for one in readings if one is not None), None)
         log = self._log_head(Path(attempt.log_file), _URL_BYTES)
         series = {self._pack.canonical(name): one for name, one in reading.series.items()} if reading else {}
         return Summary(
@@ -64,3 +71,7 @@ class Watch:
     def looked_for(self, output_dir: str) -> tuple[str, ...]:
         """The files that a history was looked for in."""
         return registry.looked_for(self._root / output_dir)
+
+    def _folders(self, output_dir: str) -> tuple[Path, Path]:
+        """Where a run's history may lie: its output folder, else beside it."""
+        return self._root / output_dir, self._root / beside(output_dir)

@@ -1,0 +1,61 @@
+"""The loop's eye on a run: what is new while it goes on, all of it when it has ended."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from auto_loop.domain.config import Config
+from auto_loop.domain.job import Attempt, AttemptId, Job, JobId
+from auto_loop.loop.watch import Watch
+from auto_loop.rules.pack import parse
+from auto_loop.workspace.files import tail_text
+
+PACK = parse('[objective]\nmetric = "eval/loss"\n[metrics."eval/loss"]\naliases = ["loss"]\n')
+MIRROR = "wandb/offline-run-20260101_000000-abc/files/wandb-history.jsonl"
+
+
+def job() -> Job:
+    return Job(
+        id=JobId(1), study="s", loop=1, round=1, position=1, name="j", cfg_file="j.json", config=Config.of({}),
+        output_dir="out/j",
+    )  # fmt: skip
+
+
+def attempt(root: Path) -> Attempt:
+    return Attempt(
+        id=AttemptId(1), job=JobId(1), number=1, slot=0, gpus=(), token="t", command=("true",), output_dir="out/j",
+        log_file=str(root / "j.log"), claim_file="", exit_file="", created_at=0.0,
+    )  # fmt: skip
+
+
+def append(file: Path, *rows: dict[str, object]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a") as out:
+        out.writelines(json.dumps(row) + "\n" for row in rows)
+
+
+@pytest.mark.parametrize("place", ["out/j/metrics.jsonl", f"out/j/{MIRROR}", f"out/j.wandb/{MIRROR}"])
+def test_new_points_are_seen_as_they_come_wherever_the_run_keeps_them(tmp_path: Path, place: str) -> None:
+    watch, step = Watch(tmp_path, PACK, tail_text), "_step" if "wandb" in place else "step"
+    assert watch.latest("out/j") == (0, {})
+    append(tmp_path / place, {step: 10, "loss": 2.0})
+    assert watch.latest("out/j") == (10, {"eval/loss": 2.0})
+    append(tmp_path / place, {step: 20, "loss": 1.0})
+    assert watch.latest("out/j") == (20, {"eval/loss": 1.0})
+    summary = watch.summary(job(), attempt(tmp_path))
+    assert summary.metrics["eval/loss"].first == 2.0
+    assert summary.metrics["eval/loss"].best == 1.0
+    assert list(summary.series["eval/loss"].steps) == [10, 20]
+
+
+def test_a_run_that_left_nothing_gives_an_empty_summary_and_the_files_looked_for(tmp_path: Path) -> None:
+    watch = Watch(tmp_path, PACK, tail_text)
+    assert watch.summary(job(), attempt(tmp_path)).metrics == {}
+    assert any("metrics.jsonl" in name for name in watch.looked_for("out/j"))
+
+
+def test_the_url_of_an_online_run_is_found_in_its_log(tmp_path: Path) -> None:
+    (tmp_path / "j.log").write_text("wandb: 🚀 View run at https://wandb.ai/me/p/runs/abc\n")
+    summary = Watch(tmp_path, PACK, tail_text).summary(job(), attempt(tmp_path))
+    assert summary.wandb_url == "https://wandb.ai/me/p/runs/abc"
