@@ -34,7 +34,21 @@ class Verbs(click.Group):
             formatter.write_dl(list(VERBS.items()))
 
 
+def show_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    """Print the version and end; a clone that was never installed has none of its own."""
+    from importlib.metadata import PackageNotFoundError, version  # only now: --help stays quick
+
+    if wanted:
+        try:
+            click.echo(f"auto-loop {version('auto_loop')}")
+        except PackageNotFoundError:
+            click.echo("auto-loop, run from its folder without being installed")
+        ctx.exit()
+
+
 @click.command(cls=Verbs)
-@click.version_option(package_name="auto_loop")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=show_version, help="Show the version."
+)
 def main() -> None:
     """Runs training jobs on GPUs round after round: propose, run, measure, decide."""

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -45,7 +46,7 @@ class Project:
         (beside / "fakes").mkdir()
         (beside / "fakes" / "pynvml.py").write_text(FAKE_NVML)
         python = beside / "bin" / "python"
-        python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+        python.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
         python.chmod(0o755)
 
     @property

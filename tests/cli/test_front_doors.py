@@ -59,6 +59,10 @@ def test_the_command_lists_its_verbs_with_a_line_each(project: Project) -> None:
     assert all(f"  {verb} " in said for verb in VERBS)
 
 
+def test_the_command_tells_its_version_installed_or_not(project: Project) -> None:
+    assert usage(project.shell("python -m auto_loop --version")).startswith("auto-loop")
+
+
 IMPORTED = """
 import sys
 sys.argv = ["auto-loop", *{words!r}]
