@@ -1,0 +1,1 @@
+"""Figures of the loop beside its peers': `python -m benchmarks`."""
