@@ -6,7 +6,7 @@ from auto_loop.reporting.lens import Health
 from auto_loop.reporting.markdown import code, cut, inline
 from auto_loop.reporting.report import JobReport, LoopReport, Report
 
-MOST = 12
+MOST = 8
 
 
 def attention(loop: LoopReport, report: Report) -> list[str]:

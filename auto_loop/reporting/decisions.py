@@ -7,10 +7,14 @@ from auto_loop.domain.job import JobId
 from auto_loop.domain.proposal import Verdict
 from auto_loop.reporting import figures
 from auto_loop.reporting.jobs import evidence
-from auto_loop.reporting.markdown import code, inline, table
-from auto_loop.reporting.report import LoopReport, Report, RoundReport
+from auto_loop.reporting.markdown import code, cut, fold, inline, table
+from auto_loop.reporting.report import JobReport, LoopReport, Report, RoundReport
 
 NO_RULE = "no rule fired"
+# Rows in sight; a longer table is folded away. Those without a place are less worth a look than the refused.
+REFUSED_IN_SIGHT, NO_PLACE_IN_SIGHT = 8, 3
+# Parents and rules named before the fold.
+PARENTS, RULES = 12, 10
 
 
 def decisions(one: RoundReport, loop: LoopReport, report: Report) -> list[str]:
@@ -22,8 +26,9 @@ def decisions(one: RoundReport, loop: LoopReport, report: Report) -> list[str]:
         lines += ["No rule fired for any job of this round.", ""]
     by_verdict = {verdict: [each for each in one.proposals if each.verdict is verdict] for verdict in Verdict}
     lines += _accepted(by_verdict[Verdict.ACCEPTED], report)
-    lines += _turned_down("Refused:", by_verdict[Verdict.REFUSED], report)
-    lines += _turned_down("Fit to run, but without a place in the next round:", by_verdict[Verdict.NO_PLACE], report)
+    lines += _turned_down("Refused", by_verdict[Verdict.REFUSED], report, REFUSED_IN_SIGHT)
+    no_place = by_verdict[Verdict.NO_PLACE]
+    lines += _turned_down("Fit to run, but without a place in the next round", no_place, report, NO_PLACE_IN_SIGHT)
     return lines + _silent(one, report)
 
 
@@ -54,7 +59,7 @@ def _accepted(records: Sequence[ProposalRecord], report: Report) -> list[str]:
             called(record.child, report) if record.child is not None else "not launched yet",
             f"job {record.parent}",
             _who(record),
-            _why(record),
+            _why(record, report.job(record.child) if record.child is not None else None),
             _edits(record),
         ]
         for record in records
@@ -62,20 +67,43 @@ def _accepted(records: Sequence[ProposalRecord], report: Report) -> list[str]:
     return ["Proposed and taken:", "", *table(["Next job", "From", "By", "Why", "Edits"], rows), ""]
 
 
-def _turned_down(title: str, records: Sequence[ProposalRecord], report: Report) -> list[str]:
+def _turned_down(title: str, records: Sequence[ProposalRecord], report: Report, in_sight: int) -> list[str]:
+    """A table; of more than `in_sight` rows a line for each parent, and the table behind a fold."""
     if not records:
         return []
-    rows = (
-        [
-            called(record.parent, report),
-            _who(record),
-            _edits(record),
-            _why(record),
-            "; ".join(inline(reason) for reason in record.reasons) or figures.NONE,
-        ]
-        for record in records
-    )
-    return [title, "", *table(["From", "By", "Edits", "Why it was proposed", "Why not"], rows), ""]
+    why_not = {_why_not(record) for record in records}
+    shared = f" ({why_not.pop()})" if len(why_not) == 1 and len(records) > 1 else ""
+    rows = [_turned_down_row(record, report, bool(shared), len(records) > in_sight) for record in records]
+    header = ["From", "By", "Edits", "Why it was proposed", *(["Why not"] if not shared else [])]
+    lines = table(header, rows)
+    if len(records) > in_sight:
+        lines = [*_by_parent(records, report), "", *fold(f"All {len(records)} with their edits and reasons", lines)]
+    return [f"{title}{shared}:", "", *lines, ""]
+
+
+def _turned_down_row(record: ProposalRecord, report: Report, shared: bool, short: bool) -> list[str]:
+    why = inline(cut(record.proposal.reason, 100)) if short else _why(record, None)
+    cells = [f"job {record.parent}" if short else called(record.parent, report), _who(record), _edits(record), why]
+    return cells if shared else [*cells, _why_not(record)]
+
+
+def _by_parent(records: Sequence[ProposalRecord], report: Report) -> list[str]:
+    """`- job 3 `name`: 8 (rule, rule, …)`, a line for each parent."""
+    by_parent: dict[JobId | None, list[str]] = {}
+    for record in records:
+        by_parent.setdefault(record.parent, []).append(_who(record))
+    lines = [f"- {called(parent, report)}: {len(who)} ({_names(who)})" for parent, who in by_parent.items()]
+    more = [f"- and of {figures.count(len(lines) - PARENTS, 'further job')}"] if len(lines) > PARENTS else []
+    return lines[:PARENTS] + more
+
+
+def _names(who: list[str]) -> str:
+    names = list(dict.fromkeys(who))
+    return ", ".join(names[:RULES]) + (f" and {len(names) - RULES} more" if len(names) > RULES else "")
+
+
+def _why_not(record: ProposalRecord) -> str:
+    return "; ".join(inline(reason) for reason in record.reasons) or figures.NONE
 
 
 def _silent(one: RoundReport, report: Report) -> list[str]:
@@ -92,8 +120,8 @@ def _who(record: ProposalRecord) -> str:
     return code(record.proposal.rule) if record.proposal.rule else inline(record.proposal.proposer)
 
 
-def _why(record: ProposalRecord) -> str:
-    readings = evidence(record.proposal.evidence)
+def _why(record: ProposalRecord, child: JobReport | None) -> str:
+    readings = evidence(record.proposal.evidence, child)
     return inline(record.proposal.reason) + (f" ({readings})" if readings else "")
 
 

@@ -5,17 +5,31 @@ from collections.abc import Mapping
 
 from auto_loop.domain.config import Json
 from auto_loop.domain.job import JobState, Outcome
+from auto_loop.domain.series import Source
 from auto_loop.domain.stats import Direction
 from auto_loop.reporting import figures
 from auto_loop.reporting.lens import Lens
-from auto_loop.reporting.markdown import block, code, cut, inline, link, table
+from auto_loop.reporting.lineage import numbers
+from auto_loop.reporting.markdown import block, code, cut, fold, inline, link, table
 from auto_loop.reporting.report import Comparison, JobReport, Metric, Report, RoundReport
+
+# The key under which evidence names what a computed edit aims at.
+PREDICTS = "predicts"
 
 # Metrics in a round's table: more make it wider than a page, and the job's block has them all.
 COLUMNS = 3
 COLUMNS_BESIDE_CHANGES = 2
 _ARROWS = {Direction.HIGHER: " ↑", Direction.LOWER: " ↓", Direction.NONE: ""}
 _NAMES = 12
+_SOURCES = {
+    Source.MIRROR: "`wandb-history.jsonl`, the runner's mirror",
+    Source.METRICS: "`metrics.jsonl` or `windows.jsonl`",
+    Source.WANDB: "the `.wandb` file",
+    Source.TENSORBOARD: "TensorBoard events",
+    Source.FINAL_ONLY: "a summary of final values only (*final-only*: they show no change)",
+}
+# Metrics in a round of more jobs are folded away where the job ended well.
+MOST_UNFOLDED = 8
 
 
 def job_table(one: RoundReport, report: Report) -> list[str]:
@@ -28,7 +42,24 @@ def job_table(one: RoundReport, report: Report) -> list[str]:
     header = ["Job", "Outcome", *(metric_name(name, lens) for name in names)]
     header += ["Changed against its parent"] * changed + ["Why"] * why
     rows = (_row(job, names, lens) + [_changed(job)] * changed + [_why(job)] * why for job in one.jobs)
-    return table(header, rows)
+    return [*table(header, rows), *_sources(one)]
+
+
+def _sources(one: RoundReport) -> list[str]:
+    """Where the round's metrics were read: once if all jobs are alike, else by source."""
+    jobs: dict[str, list[int]] = {}
+    for job in one.jobs:
+        sources = sorted({stats.source for stats in job.metrics.values()})
+        if sources:
+            jobs.setdefault(" and ".join(_SOURCES[source] for source in sources), []).append(job.id)
+    if len(jobs) <= 1:
+        return ["", *(f"Metrics read from {source}." for source in jobs)] if jobs else []
+    return ["", f"Metrics read from {'; '.join(f'{source}: {_numbered(ids)}' for source, ids in jobs.items())}."]
+
+
+def _numbered(ids: list[int]) -> str:
+    more = f" and {len(ids) - _NAMES} more" if len(ids) > _NAMES else ""
+    return f"job{'s' if len(ids) > 1 else ''} {', '.join(map(str, ids[:_NAMES]))}{more}"
 
 
 def _row(job: JobReport, names: list[str], lens: Lens) -> list[str]:
@@ -58,7 +89,7 @@ def first_to_last(metric: Metric | None) -> str:
     if metric is None:
         return figures.NONE
     stats = metric.stats
-    values = figures.number(stats.last) if stats.first is None else _arrow(stats.first, stats.last)
+    values = f"{figures.number(stats.last)}{_final(metric)}" if stats.first is None else _arrow(stats.first, stats.last)
     return f"{values} ({metric.health})" if metric.health else values
 
 
@@ -96,35 +127,58 @@ def compared(against: Comparison, lens: Lens, repeats: Json) -> str:
     return said
 
 
-def job_block(job: JobReport, report: Report) -> list[str]:
-    """Everything about one job, compactly."""
-    lines = [*_origin(job), *_whereabouts(job)]
+def job_block(job: JobReport, report: Report, *, folded: bool = False) -> list[str]:
+    """Everything about one job, compactly; the metrics `folded` away if it ended well."""
+    lines = [*_origin(job, report), *_whereabouts(job)]
     if job.against:
         lines.append(f"- Against its parent: {compared(job.against, report.lens, report.repeats(job.loop))}.")
     lines += [f"- Note from reading it: {inline(note)}" for note in job.reading_notes]
-    return [*lines, "", *_metrics(job, report), *_failure(job)]
+    metrics = _metrics(job, report)
+    if folded and job.metrics and job.outcome is Outcome.SUCCEEDED:
+        metrics = [*fold(f"Metrics of job {job.id}", metrics[:-1]), ""]
+    return [*lines, "", *metrics, *_failure(job)]
 
 
-def _origin(job: JobReport) -> list[str]:
+def _origin(job: JobReport, report: Report) -> list[str]:
     config = f"- Config: {code(job.cfg)}"
     if job.parent_cfg:
         number = f"job {job.parent}, " if job.parent is not None else ""
         config += f", from {number}{code(job.parent_cfg)}"
     lines = [config]
     if job.changes:
-        lines.append("- Changed:")
-        lines += [f"  - {code(change)}" for change in job.changes]
+        lines.append(f"- Changed: {', '.join(map(code, job.changes))}")
+    if descent := numbers(job, report):
+        lines.append(f"- Lineage: {descent}")
     if job.reason:
         by = code(job.rule) if job.rule else inline(job.proposer)
         lines.append(f"- Why: {inline(job.reason)}{f' ({by})' if by else ''}")
-    if job.evidence:
-        lines.append(f"- Evidence: {evidence(job.evidence)}")
+    if told := evidence(job.evidence, job):
+        lines.append(f"- Evidence: {told}")
     return lines + [f"- Note: {inline(note)}" for note in job.notes]
 
 
-def evidence(readings: Mapping[str, Json]) -> str:
-    """The readings that a reason rests on, as `name = value`."""
-    return ", ".join(f"{code(name)} = {_reading(value)}" for name, value in readings.items())
+def evidence(readings: Mapping[str, Json], child: JobReport | None) -> str:
+    """The readings that a reason rests on, as `name = value`; then what it foresaw, and what came of it in `child`."""
+    told = [f"{code(name)} = {_reading(value)}" for name, value in readings.items() if name != PREDICTS]
+    return ", ".join([*told, *_foreseen(readings.get(PREDICTS), child)])
+
+
+def _foreseen(predicts: Json, child: JobReport | None) -> list[str]:
+    """What was aimed at: metrics by name, or with the value that was predicted for each."""
+    if isinstance(predicts, dict):
+        return [f"{code(name)} predicted {_reading(value)}{_came(name, child)}" for name, value in predicts.items()]
+    names = predicts if isinstance(predicts, list) else [predicts] if predicts else []
+    return [f"aims at {code(str(name))}{_came(str(name), child)}" for name in names]
+
+
+def _came(name: str, child: JobReport | None) -> str:
+    """The value that the child measured at its end."""
+    if child is None:
+        return ""
+    last = next((metric.stats.last for metric in child.key if metric.name == name), None)
+    if last is None and name in child.metrics:
+        last = child.metrics[name].last
+    return f" → measured {figures.number(last)}" if last is not None else ""
 
 
 def _reading(value: Json) -> str:
@@ -137,9 +191,8 @@ def _whereabouts(job: JobReport) -> list[str]:
     tries = f", attempt {job.attempts}" if job.attempts > 1 else ""
     place = f" in {inline(job.place)}" if job.place else ""
     took = f" after {figures.duration(job.duration_s)}" if job.duration_s is not None else ""
-    lines = [f"- Outcome: {standing(job)}{took}{place}{tries}", f"- Output: {code(job.output_dir)}"]
-    if job.log:
-        lines.append(f"- Log: {code(job.log)}")
+    log = f", log {code(job.log)}" if job.log else ""
+    lines = [f"- Outcome: {standing(job)}{took}{place}{tries}", f"- Output: {code(job.output_dir)}{log}"]
     if job.wandb_url:
         lines.append(f"- W&B: {link(job.wandb_url)}")
     return lines
@@ -162,7 +215,7 @@ def _metrics(job: JobReport, report: Report) -> list[str]:
 
 def _metric_row(metric: Metric, lens: Lens) -> list[str]:
     stats = metric.stats
-    points = str(stats.n) + (f" and {stats.nan_count} not finite" if stats.nan_count else "")
+    points = f"{stats.n}{_final(metric)}" + (f" and {stats.nan_count} not finite" if stats.nan_count else "")
     return [
         metric_name(metric.name, lens),
         figures.number(stats.first),
@@ -181,6 +234,10 @@ def _failure(job: JobReport) -> list[str]:
     if not job.log_lines:
         return lines
     return [*lines, "The end of its log:", "", *block(job.log_lines), ""]
+
+
+def _final(metric: Metric) -> str:
+    return " (final-only)" if metric.stats.source is Source.FINAL_ONLY else ""
 
 
 def _arrow(first: float | None, last: float | None) -> str:

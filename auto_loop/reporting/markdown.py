@@ -1,9 +1,10 @@
-"""Markdown that holds whatever text is put into it: inline text, code spans, tables and fenced blocks.
+"""Markdown that holds whatever text is put into it: inline text, code spans, tables, fenced blocks and folds.
 
 The report carries text from outside (reasons, log lines, paths). Each function here takes any string and gives
 Markdown (CommonMark with GitHub's tables) that shows it and that it cannot break out of.
 """
 
+import html
 import re
 from collections.abc import Iterable, Sequence
 
@@ -59,6 +60,11 @@ def block(lines: Iterable[str]) -> list[str]:
     longest = max((len(run) for line in body for run in re.findall("`+", line)), default=0)
     fence = "`" * max(3, longest + 1)
     return [f"{fence}text", *body, fence]
+
+
+def fold(summary: str, lines: Iterable[str]) -> list[str]:
+    """`lines` behind a line that opens them. The blank lines are what lets Markdown inside HTML be read as such."""
+    return ["<details>", f"<summary>{html.escape(plain(summary), quote=False)}</summary>", "", *lines, "", "</details>"]
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -1,7 +1,6 @@
 """The opening of a report: the newest loop in a few lines, its rounds in one table, and the loops before it."""
 
 from collections import Counter
-from collections.abc import Iterable
 from datetime import tzinfo
 
 from auto_loop.domain.job import JobId, Outcome
@@ -10,10 +9,14 @@ from auto_loop.domain.stats import Direction
 from auto_loop.reporting import figures
 from auto_loop.reporting.attention import MOST, attention
 from auto_loop.reporting.jobs import best, metric_name, noise
-from auto_loop.reporting.lens import Health, Lens
+from auto_loop.reporting.lens import Lens
+from auto_loop.reporting.lineage import how_it_came_about
 from auto_loop.reporting.markdown import code, cut, inline, table
-from auto_loop.reporting.report import JobReport, LoopReport, Metric, Report, RoundReport
+from auto_loop.reporting.report import JobReport, LoopReport, Report, RoundReport
+from auto_loop.reporting.vitals import banded, highest_and_dead, vital
 
+# Edits told in the table of rounds; the job's block has them all.
+EDITS = 2
 _STANDINGS = (*(str(outcome) for outcome in Outcome), "running", "starting", "queued")
 
 
@@ -25,7 +28,7 @@ def opening(report: Report, zone: tzinfo) -> list[str]:
     lines = [
         _when(newest, report, zone),
         *_best(newest, report),
-        *(_vital(name, newest, report) for name in _banded(newest, report.lens)),
+        *(vital(name, newest, report) for name in banded(newest, report.lens)),
         _decided(newest),
         _stopped(newest),
         *attention(newest, report),
@@ -69,12 +72,8 @@ def _best(loop: LoopReport, report: Report) -> list[str]:
         f" of round {job.round}. {_against_first(loop, job, lens, way)}",
         f"  - config {code(job.cfg)}",
         f"  - output {code(job.output_dir)}",
-        *([f"  - changed {', '.join(map(code, job.changes))} against {_parent(job)}"] if job.changes else []),
+        *([f"  - how it came about: {told}"] if (told := how_it_came_about(job, report)) else []),
     ]
-
-
-def _parent(job: JobReport) -> str:
-    return f"job {job.parent}" if job.parent is not None else code(job.parent_cfg) or "its parent"
 
 
 def _against_first(loop: LoopReport, job: JobReport, lens: Lens, way: str) -> str:
@@ -99,58 +98,6 @@ def _against_first(loop: LoopReport, job: JobReport, lens: Lens, way: str) -> st
     )
 
 
-def _banded(loop: LoopReport, lens: Lens) -> list[str]:
-    logged = {metric.name for job in loop.jobs for metric in job.key if metric.health}
-    return [name for name in lens.shown if name in logged]
-
-
-def _vital(name: str, loop: LoopReport, report: Report) -> str:
-    """How many jobs left a banded metric dead, its highest last value by rounds, and who brought it to life."""
-    found = [(job, metric) for job in loop.jobs for metric in job.key if metric.name == name and metric.health]
-    counts = Counter(metric.health for _, metric in found)
-    told = ", ".join(f"{health} {counts[health]}" for health in Health if counts[health])
-    by_round = " → ".join(highest(name, each) for each in loop.rounds if _of(name, each.jobs))
-    return (
-        f"- **{code(name)}** ({band_in_words(name, report.lens)}): at the end of"
-        f" {figures.count(len(found), 'job')}: {told}; highest by round {by_round}.{_woken(found, report)}"
-    )
-
-
-def _woken(found: list[tuple[JobReport, Metric]], report: Report) -> str:
-    """The jobs whose parent left the metric dead and that did not."""
-    told = []
-    for job, metric in found:
-        parent = report.job(job.parent) if job.parent is not None else None
-        before = next((each for each in parent.key if each.name == metric.name), None) if parent else None
-        if before and before.health is Health.DEAD and metric.health is not Health.DEAD:
-            values = f"{figures.number(before.stats.last)} → {figures.number(metric.stats.last)}"
-            told.append(f"job {job.id} ({values}, from job {job.parent})")
-    return f" No longer dead against its parent: {', '.join(told)}." if told else ""
-
-
-def band_in_words(name: str, lens: Lens) -> str:
-    """`dead below 1e-6, band from 0.001`."""
-    band = lens.band(name)
-    if band is None:
-        return "no band"
-    parts = [
-        f"dead below {figures.number(band.dead_below)}" if band.dead_below is not None else "",
-        f"band from {figures.number(band.low)}" if band.low is not None else "",
-        f"up to {figures.number(band.high)}" if band.high is not None else "",
-    ]
-    return ", ".join(part for part in parts if part) or "no band"
-
-
-def highest(name: str, one: RoundReport) -> str:
-    """The highest last value of a metric in a round."""
-    values = [metric.stats.last for metric in _of(name, one.jobs) if metric.stats.last is not None]
-    return figures.number(max(values)) if values else figures.NONE
-
-
-def _of(name: str, jobs: Iterable[JobReport]) -> list[Metric]:
-    return [metric for job in jobs for metric in job.key if metric.name == name]
-
-
 def _decided(loop: LoopReport) -> str:
     records = [record for each in loop.rounds for record in each.proposals]
     silent = _silent(loop)
@@ -158,11 +105,11 @@ def _decided(loop: LoopReport) -> str:
         return f"- **Decided**: nothing was proposed{f'; {silent}' if silent else ''}."
     counts = Counter(record.verdict for record in records)
     spoken = Counter(record.proposal.rule or record.proposal.proposer for record in records)
-    by = ", ".join(f"{code(name)} {n}" for name, n in spoken.most_common(6))
+    by = ", ".join(f"{code(name)} {n}" for name, n in spoken.most_common(4))
     return (
-        f"- **Decided**: {figures.count(len(records), 'proposal')} ({by}): {counts[Verdict.ACCEPTED]} taken,"
+        f"- **Decided**: of {figures.count(len(records), 'proposal')} {counts[Verdict.ACCEPTED]} taken,"
         f" {counts[Verdict.REFUSED]} refused, {counts[Verdict.NO_PLACE]} without a place"
-        f"{f'; {silent}' if silent else ''}."
+        f" ({'most often' if len(spoken) > 4 else 'by'} {by}){f'; {silent}' if silent else ''}."
     )
 
 
@@ -186,24 +133,31 @@ def _stopped(loop: LoopReport) -> str:
 
 
 def _rounds(loop: LoopReport, lens: Lens) -> list[str]:
-    banded = _banded(loop, lens)
+    shown = banded(loop, lens)
     header = ["Round", "Jobs"]
     if lens.main_metric:
         header += [f"Best {metric_name(lens.main_metric, lens)} @step", "Job", "Changed in it"]
-    header += [f"Highest last {code(name)}" for name in banded]
-    return table(header, (_round_row(each, banded, lens) for each in loop.rounds))
+    header += [f"Highest last {code(name)}" for name in shown]
+    return table(header, (_round_row(each, shown, lens) for each in loop.rounds))
 
 
-def _round_row(one: RoundReport, banded: list[str], lens: Lens) -> list[str]:
+def _round_row(one: RoundReport, shown: list[str], lens: Lens) -> list[str]:
     job = one.best
     cells = [str(one.number), standings(Counter(str(job.outcome or job.state) for job in one.jobs))]
     if lens.main_metric:
         cells += [
             best(job.main) if job else figures.NONE,
             f"{job.id} {code(job.name)}" if job else figures.NONE,
-            (", ".join(code(cut(change, 60)) for change in job.changes) if job else "") or figures.NONE,
+            _changed(job) if job else figures.NONE,
         ]
-    return cells + [highest(name, one) for name in banded]
+    return cells + [highest_and_dead(name, one) for name in shown]
+
+
+def _changed(job: JobReport) -> str:
+    told = [code(cut(change, 60)) for change in job.changes]
+    if len(told) > EDITS + 1:
+        told = [*told[:EDITS], f"{len(told) - EDITS} more"]
+    return ", ".join(told) or figures.NONE
 
 
 def _loops(loops: list[LoopReport], report: Report, zone: tzinfo) -> list[str]:

@@ -4,7 +4,7 @@ from datetime import UTC, tzinfo
 
 from auto_loop.reporting import figures
 from auto_loop.reporting.decisions import decisions
-from auto_loop.reporting.jobs import job_block, job_table
+from auto_loop.reporting.jobs import MOST_UNFOLDED, job_block, job_table
 from auto_loop.reporting.markdown import code, inline
 from auto_loop.reporting.opening import opening
 from auto_loop.reporting.report import LoopReport, Report, RoundReport
@@ -25,8 +25,9 @@ def _round(one: RoundReport, loop: LoopReport, report: Report) -> list[str]:
     lines = [f"### Round {one.number}", ""]
     lines += [*job_table(one, report), ""] if one.jobs else ["No job was started in this round.", ""]
     lines += [f"#### Decided after round {one.number}", "", *decisions(one, loop, report)]
+    folded = len(one.jobs) > MOST_UNFOLDED
     for job in one.jobs:
-        lines += [f"#### Job {job.id}: {inline(job.name)}", "", *job_block(job, report)]
+        lines += [f"#### Job {job.id}: {inline(job.name)}", "", *job_block(job, report, folded=folded)]
     return lines
 
 

@@ -278,7 +278,7 @@ def _proposals() -> tuple[ProposalRecord, ...]:
         changes={"features.3.weight_label@mul": 1e-5},
         reason=RAISE_S,
         rule="mass_dead",
-        evidence={"last(train/ot_pi_sum)": 2.6e-85, "s": 2.3},
+        evidence={"last(train/ot_pi_sum)": 2.6e-85, "s": 2.3, "predicts": [MASS]},
     )
     flat = Proposal(
         changes={"ot.lambda_ot@mul": 0.5},

@@ -8,14 +8,17 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from auto_loop.domain.history import History, SilenceRecord
-from auto_loop.domain.job import JobId, Outcome
-from auto_loop.domain.proposal import Silence
+from auto_loop.domain.job import Job, JobId, JobState, Origin, Outcome
+from auto_loop.domain.proposal import Silence, Verdict
+from auto_loop.domain.series import Source
 from auto_loop.domain.stats import Direction
+from auto_loop.reporting.jobs import evidence
 from auto_loop.reporting.lens import Band, Health, Lens
+from auto_loop.reporting.lineage import lineage, numbers
 from auto_loop.reporting.report import near, report
 from auto_loop.reporting.to_json import to_json
 from auto_loop.reporting.to_markdown import to_markdown
-from tests.reporting.night import L1, LENS, MASS, NIGHT, NOW, ROOT, night
+from tests.reporting.night import L1, LENS, MASS, NIGHT, NOW, ROOT, night, stats
 
 PARSER = MarkdownIt("commonmark").enable("table")
 
@@ -181,6 +184,108 @@ def test_a_cause_that_is_a_sentence_keeps_one_full_stop() -> None:
     assert "No such file. Its log ends" in text
 
 
+def test_a_dead_metric_s_way_over_the_rounds_is_told_in_words() -> None:
+    text = markdown(night())
+    told = next(line for line in text.splitlines() if line.startswith(f"- **`{MASS}`**"))
+    assert "dead (below 1e-6) in 1 of 3 jobs of round 1, then in neither job of round 2" in told
+    assert "in its band (from 0.001) in 1 of 3 jobs of round 1, then in both jobs of round 2 (1 below its band)" in told
+    assert "Highest by round 0.83 → 0.79. Brought to life: job 6 (2.6e-85 → 0.31, from job 2)." in told
+    assert "| 0.83 (1 of 3 dead) |" in text
+
+
+def test_the_best_job_tells_its_whole_lineage_and_a_grandchild_its_descent() -> None:
+    history = night()
+    best = replace(history.summaries[JobId(6)], metrics={L1: stats(0.4, 0.2, 0.2), "ot_pi_sum": stats(0.3, 0.4)})
+    jobs = tuple(
+        replace(job, state=JobState.DONE, outcome=Outcome.SUCCEEDED) if job.id == 8 else job for job in history.jobs
+    )
+    text = markdown(replace(history, jobs=jobs, summaries={**history.summaries, JobId(8): best}))
+    assert (
+        "- how it came about: job 2 (`act_ot_baseline`): 0.3256 → job 6 (`features.3.weight_label@mul=0.00001`,"
+        " `ot.loss_config.reg@set=0.5`): 0.3062 → job 8 (`ot.loss_config.tau_src@set=3`): 0.2"
+    ) in text
+    assert "- Lineage: job 2 → job 6 → job 8" in text
+
+
+def test_a_long_or_broken_lineage_ends() -> None:
+    history = night()
+    chain = [_child(history, number, number - 1 if number > 10 else 99) for number in range(10, 30)]
+    whole = report(replace(history, jobs=(*history.jobs, *chain)), LENS, NOW)
+    young = whole.job(JobId(29))
+    assert young is not None
+    assert [each.id for each in lineage(young, whole)] == list(range(10, 30))
+    assert numbers(young, whole) == "job 10 → 14 more → job 25 → job 26 → job 27 → job 28 → job 29"
+    ring = report(replace(history, jobs=(_child(history, 10, 11), _child(history, 11, 10))), LENS, NOW)
+    one = ring.job(JobId(10))
+    assert one is not None
+    assert [each.id for each in lineage(one, ring)] == [11, 10]
+
+
+def test_evidence_says_what_was_aimed_at_and_what_came_of_it() -> None:
+    job = report(night(), LENS, NOW).job(JobId(6))
+    assert evidence({"s": 2.3, "predicts": [MASS]}, job) == f"`s` = 2.3, aims at `{MASS}` → measured 0.31"
+    assert evidence({"predicts": {MASS: 0.1}}, job) == f"`{MASS}` predicted 0.1 → measured 0.31"
+    assert evidence({"predicts": [MASS]}, None) == f"aims at `{MASS}`"
+    assert evidence({"predicts": ["x"]}, job) == "aims at `x`"
+
+
+def test_many_proposals_without_a_place_are_folded_to_a_line_for_each_parent() -> None:
+    history = night()
+    late = next(each for each in history.proposals if each.verdict is Verdict.NO_PLACE)
+    many = tuple(replace(late, proposal=replace(late.proposal, rule=f"rule {k}", reason="x " * 99)) for k in range(40))
+    text = markdown(replace(history, proposals=many))
+    assert "Fit to run, but without a place in the next round (the round is full (2 jobs)):" in text
+    assert "- job 5 `act_ot_few_features`: 40 (`rule 0`, `rule 1`," in text
+    assert "`rule 9` and 30 more)" in text
+    folded = text[text.index("<details>") : text.index("</details>")].splitlines()
+    assert folded[1] == "<summary>All 40 with their edits and reasons</summary>"
+    assert folded[2] == ""
+    assert folded[-1] == ""
+    assert len([line for line in folded if line.startswith("| job 5 ")]) == 40
+    assert max(map(len, folded)) < 200
+
+
+def test_metrics_of_a_round_of_many_jobs_are_folded_unless_the_job_failed() -> None:
+    history = night()
+    more = tuple(replace(history.jobs[1], id=JobId(n), name=f"more_{n}") for n in range(20, 25))
+    summaries = {**history.summaries, **{job.id: history.summaries[JobId(2)] for job in more}}
+    text = markdown(replace(history, jobs=(*history.jobs, *more), summaries=summaries))
+    assert text.count("<summary>Metrics of job ") == 8
+    assert "<summary>Metrics of job 4</summary>" not in text
+    assert "<details>" not in markdown(history)
+
+
+def test_where_metrics_were_read_is_said_once_or_by_jobs() -> None:
+    history = night()
+    assert "\nMetrics read from `wandb-history.jsonl`, the runner's mirror.\n" in markdown(history)
+    only_last = replace(
+        stats(1.0, 0.31), first=None, best=None, best_step=None, delta=None, pct=None, n=1, source=Source.FINAL_ONLY
+    )
+    mixed = {**history.summaries, JobId(7): replace(history.summaries[JobId(7)], metrics={L1: only_last})}
+    text = markdown(replace(history, summaries=mixed))
+    assert (
+        "Metrics read from `wandb-history.jsonl`, the runner's mirror: job 6;"
+        " a summary of final values only (*final-only*: they show no change): job 7."
+    ) in text
+    assert "| 0.31 (final-only) |" in text
+    assert "| 1 (final-only) |" in text
+
+
+def test_the_opening_stays_short_whatever_happened() -> None:
+    history = night()
+    bad = [
+        replace(history.jobs[3], id=JobId(n), name=f"bad_{n}", outcome=Outcome.FAILED, origin=history.jobs[-1].origin)
+        for n in range(100, 300)
+    ]
+    text = markdown(replace(history, jobs=(*history.jobs, *bad)))
+    assert len(text[: text.index("## Round by round")].splitlines()) < 25
+
+
+def _child(history: History, number: int, parent: int) -> Job:
+    origin = Origin(parent=JobId(parent), changes=("a@set=1",))
+    return replace(history.jobs[1], id=JobId(number), name=f"job_{number}", round=number, origin=origin)
+
+
 NASTY = st.text(st.sampled_from('|`*_[]<>~\\#-+=1. \n\r&\x1b\u2028\ud800aB"/:'), min_size=1).map(
     lambda text: f"x{text}"
 )
@@ -199,6 +304,7 @@ def test_no_text_from_outside_changes_the_shape_of_a_report(reason: str, edit: s
 def _filled(reason: str, edit: str, log: str, cause: str = "") -> History:
     """The night with `reason`, `edit` and `log` wherever such text stands; `cause` is `reason` unless given."""
     history = night()
+    history = replace(history, proposals=(*history.proposals, *history.proposals[2:4] * 10))
     jobs = []
     for job in history.jobs:
         origin = replace(job.origin, reason=reason, rule=reason, changes=(edit,), notes=(reason,))
