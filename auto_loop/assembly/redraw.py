@@ -114,5 +114,11 @@ class Redraw:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             return subprocess.Popen(
-                self._command, cwd=self._around.root, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env
+                self._command,
+                cwd=self._around.root,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=env,
+                start_new_session=True,  # a terminal's Ctrl-C is for the loop, which still wants its report
             )

@@ -72,10 +72,16 @@ class Project:
         return self._run([sys.executable, "-m", f"auto_loop.{verb}", *words], env)
 
     def start(self, verb: str, *words: str) -> subprocess.Popen[str]:
-        """The same, not waited for; its stdout is a pipe."""
+        """The same, not waited for; its stdout is a pipe, and it leads a process group as in a terminal."""
         command = [sys.executable, "-u", "-m", f"auto_loop.{verb}", *words]
         return subprocess.Popen(
-            command, cwd=self.root, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command,
+            cwd=self.root,
+            env=self.env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
         )
 
     def _run(self, command: Sequence[str], env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:

@@ -169,10 +169,10 @@ def test_ctrl_c_waits_for_what_runs_and_twice_stops_it_within_the_grace(project:
     cfgs = [config(project, name, ("log", 0.5), ("wait for", ["never"])) for name in ("a", "b", "c")]
     supervisor = project.start("autorun", "--cfgs", *cfgs, *CPU, "--concurrency", "2", "--exec")
     until(lambda: len(project.files("outputs/train/*/*/metrics.jsonl")) == 2, "two jobs log")
-    supervisor.send_signal(signal.SIGINT)
+    os.killpg(supervisor.pid, signal.SIGINT)  # a terminal sends it to the whole group
     read_until(supervisor, "waiting for 2 running jobs (Ctrl-C again stops them)")
     assert all(alive(pid) for pid, _ in starts(project))
-    supervisor.send_signal(signal.SIGINT)
+    os.killpg(supervisor.pid, signal.SIGINT)
     said, _ = supervisor.communicate(timeout=DEADLINE_S)
     assert supervisor.returncode == 130, said
     assert not any(alive(pid) for pid, _ in starts(project))
@@ -180,6 +180,7 @@ def test_ctrl_c_waits_for_what_runs_and_twice_stops_it_within_the_grace(project:
         "a": Outcome.STOPPED,
         "b": Outcome.STOPPED,
     }
+    assert "Report: reports/night.md" in said
     assert len(starts(project)) == 2
 
 
