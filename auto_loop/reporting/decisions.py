@@ -13,8 +13,8 @@ from auto_loop.reporting.report import JobReport, LoopReport, Report, RoundRepor
 NO_RULE = "no rule fired"
 # Rows in sight; a longer table is folded away. Those without a place are less worth a look than the refused.
 REFUSED_IN_SIGHT, NO_PLACE_IN_SIGHT = 8, 3
-# Parents and rules named before the fold.
-PARENTS, RULES = 12, 10
+# Parents and rules named before the fold, and rows behind it; the JSON has them all.
+PARENTS, RULES, ROWS = 12, 10, 100
 
 
 def decisions(one: RoundReport, loop: LoopReport, report: Report) -> list[str]:
@@ -73,11 +73,12 @@ def _turned_down(title: str, records: Sequence[ProposalRecord], report: Report, 
         return []
     why_not = {_why_not(record) for record in records}
     shared = f" ({why_not.pop()})" if len(why_not) == 1 and len(records) > 1 else ""
-    rows = [_turned_down_row(record, report, bool(shared), len(records) > in_sight) for record in records]
+    rows = [_turned_down_row(record, report, bool(shared), len(records) > in_sight) for record in records[:ROWS]]
     header = ["From", "By", "Edits", "Why it was proposed", *(["Why not"] if not shared else [])]
     lines = table(header, rows)
     if len(records) > in_sight:
-        lines = [*_by_parent(records, report), "", *fold(f"All {len(records)} with their edits and reasons", lines)]
+        which = f"All {len(records)}" if len(records) <= ROWS else f"The first {ROWS} of {len(records)}"
+        lines = [*_by_parent(records, report), "", *fold(f"{which} with their edits and reasons", lines)]
     return [f"{title}{shared}:", "", *lines, ""]
 
 

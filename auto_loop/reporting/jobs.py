@@ -19,7 +19,8 @@ PREDICTS = "predicts"
 # Metrics in a round's table: more make it wider than a page, and the job's block has them all.
 COLUMNS = 3
 COLUMNS_BESIDE_CHANGES = 2
-_ARROWS = {Direction.HIGHER: " ↑", Direction.LOWER: " ↓", Direction.NONE: ""}
+# The blank before an arrow does not break, so that no arrow stands alone.
+_ARROWS = {Direction.HIGHER: "\u00a0↑", Direction.LOWER: "\u00a0↓", Direction.NONE: ""}
 _NAMES = 12
 _SOURCES = {
     Source.MIRROR: "`wandb-history.jsonl`, the runner's mirror",

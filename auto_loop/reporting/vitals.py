@@ -24,7 +24,7 @@ def vital(name: str, loop: LoopReport, report: Report) -> str:
     band = report.lens.band(name) or Band()
     told = []
     if band.dead_below is not None:
-        told.append(f"dead (below {figures.number(band.dead_below)}) {_by_rounds(name, Health.DEAD, loop)}")
+        told.append(f"dead at the end (below {figures.number(band.dead_below)}) {_by_rounds(name, Health.DEAD, loop)}")
     if band.low is not None or band.high is not None:
         told.append(f"in its band ({_reach(band)}) {_by_rounds(name, Health.INSIDE, loop)}{_outside(name, loop)}")
     values = [highest(name, each) for each in loop.rounds if metrics_of(name, each.jobs)]

@@ -187,7 +187,7 @@ def test_a_cause_that_is_a_sentence_keeps_one_full_stop() -> None:
 def test_a_dead_metric_s_way_over_the_rounds_is_told_in_words() -> None:
     text = markdown(night())
     told = next(line for line in text.splitlines() if line.startswith(f"- **`{MASS}`**"))
-    assert "dead (below 1e-6) in 1 of 3 jobs of round 1, then in neither job of round 2" in told
+    assert "dead at the end (below 1e-6) in 1 of 3 jobs of round 1, then in neither job of round 2" in told
     assert "in its band (from 0.001) in 1 of 3 jobs of round 1, then in both jobs of round 2 (1 below its band)" in told
     assert "Highest by round 0.83 → 0.79. Brought to life: job 6 (2.6e-85 → 0.31, from job 2)." in told
     assert "| 0.83 (1 of 3 dead) |" in text
@@ -253,6 +253,17 @@ def test_metrics_of_a_round_of_many_jobs_are_folded_unless_the_job_failed() -> N
     assert text.count("<summary>Metrics of job ") == 8
     assert "<summary>Metrics of job 4</summary>" not in text
     assert "<details>" not in markdown(history)
+
+
+def test_a_study_of_thousands_tells_each_round_s_best_and_what_failed_in_full() -> None:
+    history = night()
+    many = tuple(replace(history.jobs[1], id=JobId(n), name=f"more_{n}") for n in range(1000, 3000))
+    late = next(each for each in history.proposals if each.verdict is Verdict.NO_PLACE)
+    text = markdown(replace(history, jobs=(*history.jobs, *many), proposals=(late,) * 500))
+    in_full = [line for line in text.splitlines() if line.startswith("#### Job ")]
+    assert [line.split()[2] for line in in_full] == ["3:", "4:", "6:", "1:"]
+    assert "2002 further jobs of this round in the JSON beside this report." in text
+    assert "<summary>The first 100 of 500 with their edits and reasons</summary>" in text
 
 
 def test_where_metrics_were_read_is_said_once_or_by_jobs() -> None:
