@@ -185,11 +185,19 @@ def test_the_command_starts_with_default_signals_and_no_foreign_descriptors(atte
     assert descriptors == ["0", "1", "2"]
 
 
+TAKES_SIGTERM = f"""
+import signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(5))
+open(sys.argv[1], "w").close()
+time.sleep({DEADLINE_S})
+"""
+
+
 def test_sigterm_to_the_group_ends_the_job_and_not_the_keeper(attempt: Attempt) -> None:
     said = attempt.folder / "said"
     os.mkfifo(said)
-    # A shell takes a trap during `wait`, but not during `read`.
-    keeper = attempt.start("sh", "-c", f"trap 'exit 5' TERM; sleep {DEADLINE_S} & echo > {said}; wait")
+    # No shell: its traps are not taken during a `read`, and are lost between fork and exec.
+    keeper = attempt.start(sys.executable, "-S", "-c", TAKES_SIGTERM, str(said))
     said.read_text()
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
         os.kill(keeper.pid, number)
