@@ -1,7 +1,9 @@
 """What was decided after a round, in Markdown: what was taken, refused or without a place, and who was silent."""
 
+import re
 from collections.abc import Sequence
 
+from auto_loop.domain.config import Json
 from auto_loop.domain.history import ProposalRecord
 from auto_loop.domain.job import JobId
 from auto_loop.domain.proposal import Verdict
@@ -122,8 +124,17 @@ def _who(record: ProposalRecord) -> str:
 
 
 def _why(record: ProposalRecord, child: JobReport | None) -> str:
-    readings = evidence(record.proposal.evidence, child)
-    return inline(record.proposal.reason) + (f" ({readings})" if readings else "")
+    """The reason, and the readings that it does not already name itself; the job's block has all of them."""
+    proposal = record.proposal
+    unsaid = {name: value for name, value in proposal.evidence.items() if not _said(value, proposal.reason)}
+    readings = evidence(unsaid, child)
+    return inline(proposal.reason) + (f" ({readings})" if readings else "")
+
+
+def _said(value: Json, reason: str) -> bool:
+    """Whether a reason names this reading, as rules write numbers."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return number and re.search(rf"(?<![\w.]){re.escape(f'{value:.4g}')}(?![\w.]*\d)", reason) is not None
 
 
 def _edits(record: ProposalRecord) -> str:

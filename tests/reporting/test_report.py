@@ -229,6 +229,16 @@ def test_evidence_says_what_was_aimed_at_and_what_came_of_it() -> None:
     assert evidence({"predicts": ["x"]}, job) == "aims at `x`"
 
 
+def test_a_reading_that_the_reason_names_is_not_repeated_beside_it() -> None:
+    history = night()
+    dead = history.proposals[0].proposal
+    told = replace(dead, reason="ended at 1.503e-12 with 14", evidence={"a": 1.50269e-12, "b": 1, "c": 1.4, "d": True})
+    text = markdown(replace(history, proposals=(replace(history.proposals[0], proposal=told),)))
+    row = next(line for line in text.splitlines() if line.startswith("| job 6 "))
+    assert "ended at 1.503e-12 with 14 (`b` = 1, `c` = 1.4, `d` = true)" in row
+    assert "- Evidence: `a` = 1.5e-12, `b` = 1, `c` = 1.4, `d` = true" in text
+
+
 def test_many_proposals_without_a_place_are_folded_to_a_line_for_each_parent() -> None:
     history = night()
     late = next(each for each in history.proposals if each.verdict is Verdict.NO_PLACE)
