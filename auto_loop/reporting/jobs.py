@@ -34,15 +34,18 @@ MOST_UNFOLDED = 8
 
 
 def job_table(one: RoundReport, report: Report) -> list[str]:
-    """One row a job: how it ended, what changed and why, the first key metrics first → last, the best."""
+    """One row a job: how it ended, what changed, the first key metrics first → last, the best.
+
+    Why it changed stands in the decisions of the round before and in the job's block.
+    """
     lens = report.lens
     logged = {metric.name for job in one.jobs for metric in job.key}
-    changed, why = any(job.changes for job in one.jobs), any(job.reason for job in one.jobs)
-    width = COLUMNS_BESIDE_CHANGES if changed or why else COLUMNS
+    changed = any(job.changes for job in one.jobs)
+    width = COLUMNS_BESIDE_CHANGES if changed else COLUMNS
     names = [name for name in lens.shown if name in logged][:width]
     header = ["Job", "Outcome", *(metric_name(name, lens) for name in names)]
-    header += ["Changed against its parent"] * changed + ["Why"] * why
-    rows = (_row(job, names, lens) + [_changed(job)] * changed + [_why(job)] * why for job in one.jobs)
+    header += ["Changed against its parent"] * changed
+    rows = (_row(job, names, lens) + [_changed(job)] * changed for job in one.jobs)
     return [*table(header, rows), *_sources(one)]
 
 
@@ -74,10 +77,6 @@ def _row(job: JobReport, names: list[str], lens: Lens) -> list[str]:
 
 def _changed(job: JobReport) -> str:
     return ", ".join(code(cut(change, 60)) for change in job.changes) or figures.NONE
-
-
-def _why(job: JobReport) -> str:
-    return inline(cut(job.reason, 90)) or figures.NONE
 
 
 def metric_name(name: str, lens: Lens) -> str:

@@ -136,7 +136,7 @@ def _rounds(loop: LoopReport, lens: Lens) -> list[str]:
     shown = banded(loop, lens)
     header = ["Round", "Jobs"]
     if lens.main_metric:
-        header += [f"Best {metric_name(lens.main_metric, lens)} @step", "Job", "Changed in it"]
+        header += [f"Best {metric_name(lens.main_metric, lens)} @step", "Changed in it"]
     header += [f"Highest last {code(name)}" for name in shown]
     return table(header, (_round_row(each, shown, lens) for each in loop.rounds))
 
@@ -146,8 +146,7 @@ def _round_row(one: RoundReport, shown: list[str], lens: Lens) -> list[str]:
     cells = [str(one.number), standings(Counter(str(job.outcome or job.state) for job in one.jobs))]
     if lens.main_metric:
         cells += [
-            best(job.main) if job else figures.NONE,
-            f"{job.id} {code(job.name)}" if job else figures.NONE,
+            f"{best(job.main)}, job {job.id}" if job else figures.NONE,
             _changed(job) if job else figures.NONE,
         ]
     return cells + [highest_and_dead(name, one) for name in shown]
