@@ -19,7 +19,8 @@ STYLE = """
 body { font: 14px/1.5 "DejaVu Sans", "Liberation Sans", sans-serif; color: #1f2328; margin: 24px 32px; }
 h1, h2 { border-bottom: 1px solid #d1d9e0; padding-bottom: .25em; }
 h1 { font-size: 1.8em } h2 { font-size: 1.35em } h3 { font-size: 1.15em } h4 { font-size: 1em }
-code { font-family: "DejaVu Sans Mono", monospace; font-size: 86%; background: #eff1f3; border-radius: 5px; padding: .1em .35em; }
+code { font-family: "DejaVu Sans Mono", monospace; font-size: 86%; background: #eff1f3;
+  border-radius: 5px; padding: .1em .35em; }
 pre { background: #f6f8fa; border-radius: 5px; padding: 12px; overflow: auto } pre code { background: none; padding: 0 }
 table { border-collapse: collapse; display: block; overflow: auto; font-size: 90%; }
 th, td { border: 1px solid #d1d9e0; padding: 5px 10px; text-align: left; vertical-align: top; }
