@@ -1,7 +1,9 @@
 """Reports: drawn from the ledger, by a child process while a loop runs."""
 
+import os
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 from auto_loop.assembly.choices import pack_named
 from auto_loop.assembly.surroundings import Surroundings
 from auto_loop.domain.errors import AutoLoopError, Fault, MisuseError
+from auto_loop.domain.event import Event
 from auto_loop.launch.environment import inherited
 from auto_loop.ledger.reading import Reading
 from auto_loop.reporting.files import write_markdown, write_summary
@@ -75,8 +78,14 @@ def _pack_of(name: str, around: Surroundings) -> Pack:
         return packs.shipped_pack(packs.DEFAULT)
 
 
+# A drawing takes half a second of a core: so many seconds lie between two, and it steps back behind the jobs.
+_REST_S = 5.0
+_NICE = 10
+
+
 class Redraw:
-    """Has the report drawn by a child process, one at a time; what is asked meanwhile is drawn by the next.
+    """Has the report drawn by a child process, one at a time and with rests; what is asked meanwhile is drawn by the
+    next. As an observer it starts what is due when something happens, which is every second while the loop waits.
 
     What the child says goes to `log`.
     """
@@ -87,19 +96,23 @@ class Redraw:
         self.log = around.layout.scratch / "report.log"
         self._child: subprocess.Popen[bytes] | None = None
         self._due = False
+        self._rested_at = around.clock() + _REST_S
 
     def __call__(self) -> None:
         """Ask for a new report; returns at once."""
         self._due = True
-        self.poll()
 
-    def poll(self) -> None:
-        """Start the drawing that is due, when none is under way."""
+    def on_event(self, event: Event) -> None:
+        """Start the drawing that is due, when none is under way and the rest after the last one is over."""
+        if not self._due or event.kind != "progress" or self._around.clock() < self._rested_at:
+            return
         if self._child is not None and self._child.poll() is None:
             return
-        if self._due:
-            self._due = False
-            self._child = self._start()
+        self._due = False
+        self._child = self._start()
+        self._rested_at = self._around.clock() + _REST_S
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, self._child.pid, _NICE)
 
     def finish(self) -> bool:
         """Draw a last time and wait for it; False when that failed."""

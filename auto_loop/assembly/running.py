@@ -57,7 +57,7 @@ def run_autorun(call: AutorunCall, front: Front, around: Surroundings | None = N
     if call.resume:
         call = resumed(call, around)
     if call.execute:
-        front.say("Preparing: the configs are read, and the trainer's own class is asked about them.")
+        front.say("Preparing: reading the configs and asking the trainer about them.")
     prepared = prepare(call, around)
     if not call.execute:
         front.say(printed_plan(prepared, around))
@@ -227,7 +227,7 @@ def join(
         launcher=launcher,
         meter=Watch(around.root, prepared.pack.value, tail_text),
         signals=signals,
-        observers=(front.observer,),
+        observers=(front.observer, redraw),
         workshop=Workshop(
             request_for=requests.request,
             output_dir_of=requests.output_dir,

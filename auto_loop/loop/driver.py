@@ -17,9 +17,9 @@ from auto_loop.loop.plan import Stage, Stops, plan
 from auto_loop.loop.recover import Live, recover
 from auto_loop.loop.rounds import end_round
 
-# How long a started attempt may wait to be written down as RUNNING, so that it shares a commit with what ends just
-# then. Its claim finds it again if the supervisor dies meanwhile.
-_RUNNING_UNWRITTEN_S = 0.02
+# How long a started attempt's RUNNING, or a summary, may wait to be written down, so that it shares a commit with what
+# ends just then. If the supervisor dies meanwhile, the claim finds the attempt again, and the run is read again.
+_UNWRITTEN_S = 0.02
 _LOOK_PERIOD_S = 1.0
 
 
@@ -42,6 +42,7 @@ class Driver:
         self._unwritten: list[tuple[AttemptId, Handle, float]] = []
         self._exits: list[tuple[Live, Exit]] = []
         self._unread: deque[tuple[Job, Attempt]] = deque()
+        self._measured: list[tuple[AttemptId, Summary]] = []
         self._summaries: dict[JobId, Summary] = {}
         self._stops = Stops()
         self._intent = Intent.RUN
@@ -80,11 +81,18 @@ class Driver:
         for live, request in launches:
             self._launch(live, request)
         self._journal.tell()
+        self._show_measured()
         self._unread.extend(ended)
         for action in actions:
             self._act(action)
         if self._end is None:
             self._idle()
+
+    def _show_measured(self) -> None:
+        """Have the summaries drawn that are in the ledger by now."""
+        if self._measured:
+            self._measured.clear()
+            self._work.redraw()
 
     def _heard(self) -> Intent:
         """What the person wants by now; a change is said once."""
@@ -98,13 +106,20 @@ class Driver:
         return [live.attempt for live in self._live.values() if live.job.loop != self._parts.loop]
 
     def _write_facts(self) -> list[tuple[Job, Attempt]]:
-        """RUNNING for what was started, DONE for what has exited, as one commit with the intents that follow."""
+        """RUNNING for what was started, DONE for what has exited, summaries of what was read: one commit with the
+        intents that follow.
+        """
         for attempt_id, handle, started_at in self._unwritten:
             self._parts.ledger.mark_running(attempt_id, handle, started_at)
         self._unwritten.clear()
         ended = [self._write_exit(live, seen) for live, seen in self._exits]
         self._exits.clear()
+        self._write_summaries()
         return ended
+
+    def _write_summaries(self) -> None:
+        for attempt_id, summary in self._measured:
+            self._parts.ledger.record_summary(attempt_id, summary)
 
     def _write_exit(self, live: Live, seen: Exit) -> tuple[Job, Attempt]:
         asked = live.attempt.id in self._stops.asked
@@ -195,6 +210,9 @@ class Driver:
         """Read what is still unread, let the proposers propose, and queue the next round or end the loop."""
         while self._unread:
             self._read_one()
+        with self._parts.ledger.transaction():
+            self._write_summaries()
+        self._show_measured()
         ended = end_round(self._parts, number, self._summaries)
         self._summaries.clear()
         for event in ended.events:
@@ -209,17 +227,16 @@ class Driver:
         if self._exits:
             return
         if self._unwritten:
-            self._wait(_RUNNING_UNWRITTEN_S)
+            self._wait(_UNWRITTEN_S)
             return
         if self._unread:
             self._read_one()
-            self._wait(0.0)
+            self._wait(_UNWRITTEN_S)
             return
         self._parts.launcher.prepare()
-        self._wait(_LOOK_PERIOD_S)
-        now = self._work.clock()
-        if now - self._looked_at >= _LOOK_PERIOD_S and not self._exits:
-            self._looked_at = now
+        self._wait(max(0.0, self._looked_at + _LOOK_PERIOD_S - self._work.clock()))
+        if not self._exits and self._work.clock() >= self._looked_at + _LOOK_PERIOD_S:
+            self._looked_at = self._work.clock()
             self._look()
 
     def _wait(self, timeout_s: float) -> None:
@@ -252,7 +269,7 @@ class Driver:
         job, attempt = self._unread.popleft()
         summary = self._parts.meter.summary(job, attempt)
         self._summaries[job.id] = summary
-        self._parts.ledger.record_summary(attempt.id, summary)
+        self._measured.append((attempt.id, summary))
         metric = self._parts.pack.main_metric
         stats = summary.metrics.get(metric)
         detail: dict[str, Json] = {
@@ -264,7 +281,6 @@ class Driver:
             "best_step": stats.best_step if stats else None,
         }
         self._journal.say("job measured", job.id, detail)
-        self._work.redraw()
 
     def _unread_before(self) -> list[tuple[Job, Attempt]]:
         """Ended runs of this loop that an earlier supervisor left without a summary."""
