@@ -108,10 +108,6 @@ def build(spec: JobSpec, profile: Profile, options: RunOptions) -> LaunchRequest
     runs = wandb_folder(spec, profile, options)
     if runs is not None:
         env, own = {**env, "WANDB_DIR": str(runs)}, (*own, "WANDB_DIR")
-    if not profile.wandb.mode:
-        # Told by the environment alone: its runs are to lie where the readers look for them.
-        env |= {"WANDB_DIR": str(options.root / spec.output_dir)}
-        own = (*own, "WANDB_DIR")
     files = ((made_file, text),) if text else ()
     if profile.starter is Starter.ACCELERATE:
         files = ((config_file, accelerate_config(layout)), *files)

@@ -96,7 +96,8 @@ def test_wandb_online_names_entity_and_project() -> None:
     script = build(spec(HERE), shipped_profile("script"), options(HERE, wandb=wandb))
     assert not any("wandb" in word for word in words_after(script.argv, "job.py"))
     assert (script.env["WANDB_MODE"], script.env["WANDB_PROJECT"]) == ("online", "night")
-    assert script.env["WANDB_DIR"] == "/project/outputs/train/loop_1/a"
+    assert script.env["WANDB_DIR"] == "/project/outputs/train/loop_1/a.wandb"
+    assert script.folders == (HERE / "outputs/train/loop_1/a.wandb",)
     assert "WANDB_DIR" not in made.env
 
 

@@ -108,7 +108,7 @@ class World:
 
     def trains(self, seconds: float = 10.0, **act: object) -> Script:
         """Every job trains: it ends after `seconds` and leaves a history whose loss is its learning rate."""
-        return lambda request: Act(duration_s=seconds, on_end=self.logs, **act)  # type: ignore[arg-type]
+        return lambda request: Act(duration_s=seconds, on_end=self.logs, **act)  # type: ignore[arg-type] # an Act's own fields
 
     def logs(self, request: LaunchRequest) -> None:
         """What the trainer would have left: losses that fall to its learning rate."""

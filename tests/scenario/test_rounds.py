@@ -164,7 +164,7 @@ def test_the_same_command_again_is_a_new_loop_of_the_same_study(world: World) ->
     loops = world.history().loops
     assert len(loops) == 2
     assert loops[0].number != loops[1].number
-    rounds = world.summary()["studies"]["pack"]["rounds"]  # type: ignore[index]
+    rounds = world.summary()["studies"]["pack"]["rounds"]  # type: ignore[index] # plain JSON
     assert [(one["round"], len(one["jobs"])) for one in rounds] == [(1, 2), (1, 2)]
 
 

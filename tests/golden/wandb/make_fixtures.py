@@ -19,7 +19,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[2]))
 
 from tests.golden.wandb.decode import flat  # noqa: E402 (needs the path above)
-from tests.wandb_versions import VERSIONS, python, python_path  # noqa: E402
+from tests.wandb_versions import VERSIONS, python, python_path  # noqa: E402 # after the path is set
 
 
 def environment(version: str, folder: Path) -> dict[str, str]:
