@@ -37,6 +37,7 @@ def main(arguments: list[str]) -> int:
     """Runs the request's attempt, if it can be claimed; the exit codes are in `schema.py`."""
     for number in IGNORED:
         signal.signal(number, signal.SIG_IGN)
+    warm_up()
     try:
         request = read_request(arguments[0])
         if request is None:
@@ -49,6 +50,15 @@ def main(arguments: list[str]) -> int:
         return CLAIM_TAKEN
     write_whole(request["exit"], keep(request))
     return 0
+
+
+def warm_up() -> None:
+    """Loads what the attempt will need, while a keeper that was started ahead still waits for its request."""
+    try:
+        import _ctypes  # noqa: F401 (loading is all that is wanted)
+        import _json  # noqa: F401
+    except ImportError:
+        pass  # it is done without them, more slowly
 
 
 def read_request(source: str) -> dict[str, Any] | None:

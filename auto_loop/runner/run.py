@@ -18,6 +18,11 @@ from __future__ import annotations
 import os
 import sys
 
+try:
+    import _signal as signal  # type: ignore[import-not-found]  # has no stub
+except ImportError:
+    import signal  # the same names, behind enums that take time to build
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import CodeType, FrameType, ModuleType, TracebackType
@@ -144,22 +149,17 @@ class Guard:
 
     def install(self) -> None:
         """Takes SIGTERM, unless whoever started us had a plan for it (nohup-like: ignored stays ignored)."""
-        import signal
-
-        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
             signal.signal(signal.SIGTERM, self.on_sigterm)
             os.register_at_fork(after_in_child=self.let_go)
 
     def let_go(self) -> None:
         """In a forked child: SIGTERM kills it at once again, also while it is busy in C code."""
-        import signal
-
         # A bound method is a new object at each look, so compare by value.
         if signal.getsignal(signal.SIGTERM) == self.on_sigterm:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     def on_sigterm(self, number: int, frame: FrameType | None) -> None:
-        import signal
         import time
 
         now = time.monotonic()
