@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.stamps import Stamps
+from benchmarks.supervisor import Weight
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -28,17 +29,17 @@ class Race:
     slots: int = 2
 
     def env(self, stamps: Path) -> dict[str, str]:
-        """The jobs' environment."""
-        return {**os.environ, "STAMPS": str(stamps), "NAP": str(self.nap_s)}
+        """The jobs' environment. Compiled files are kept, as they are wherever nobody forbade it."""
+        kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        return {**kept, "STAMPS": str(stamps), "NAP": str(self.nap_s)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contestant:
-    """`run` does a race in an empty folder of its own; `note` says what is special about this one."""
+    """`run` does a race in an empty folder of its own."""
 
     name: str
     run: Callable[[Race, Path], Stamps]
-    note: str = ""
 
 
 def job_command() -> tuple[str, ...]:
@@ -102,7 +103,7 @@ def loop(*supervisor_flags: str) -> Callable[[Race, Path], Stamps]:
 
 def supervise(
     folder: Path, race: Race, flags: Sequence[str], env: Mapping[str, str], script: Path = STAMP_JOB
-) -> dict[str, float]:
+) -> Weight:
     """Run `benchmarks.supervisor` on a fresh project in `folder`; the figures that it gives of itself."""
     for number in range(race.jobs):
         (folder / f"job{number:03}.json").write_text(json.dumps({"lr": number + 1}))
@@ -115,8 +116,7 @@ def supervise(
         )
     if done.returncode:
         raise RuntimeError(f"the supervisor left with {done.returncode}: {(folder / 'supervisor.log').read_text()}")
-    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return figures
+    return Weight(**json.loads(done.stdout.splitlines()[-1]))
 
 
 TSP = Contestant(name="tsp", run=task_spooler)

@@ -1,14 +1,15 @@
 """The supervising process of a benchmark: the loop as `autorun --exec` joins it, on the project in this folder.
 
-`python -m benchmarks.supervisor SCRIPT JOBS SLOTS [--bare] [--profile NAME] [--prepared N]`; its last line is what it
-used of memory, as JSON. `--bare` leaves keeper and runner out, which no user can: it measures what they cost.
+`python -m benchmarks.supervisor SCRIPT JOBS SLOTS [--bare] [--profile NAME] [--weigh]`; its last line says as JSON
+what it needed of memory. `--bare` leaves keeper and runner out, as no user can: it measures what they cost.
 """
 
 import argparse
 import json
 import re
 import sys
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from auto_loop.assembly.prepare import prepare
@@ -18,26 +19,56 @@ from auto_loop.domain.call import AutorunCall
 from auto_loop.domain.event import Event
 from auto_loop.launch.local import LocalLauncher
 
-MIB = 1024  # kB
+_KB_IN_MIB = 1024
 
 
 @dataclass(slots=True)
-class Scale:
-    """An observer that weighs this process whenever a run has been measured."""
+class Weight:
+    """What this process needed of memory, in MiB, and the packages that it loaded. An observer that weighs whenever a
+    run was measured, if `often`.
+    """
 
-    rss: list[float] = field(default_factory=list)
-    pss: list[float] = field(default_factory=list)
+    often: bool = False
+    at_start: float = 0.0
+    rss: float = 0.0
+    pss: float = 0.0
+    peak: float = 0.0
+    modules: tuple[str, ...] = ()
 
     def on_event(self, event: Event) -> None:
-        if event.kind == "job measured":
-            found = sizes(Path("/proc/self/smaps_rollup"))
-            self.rss.append(found["Rss"])
-            self.pss.append(found["Pss"])
+        if event.kind == "loop started":
+            self.at_start = sizes(Path("/proc/self/status"))["VmRSS"]
+        if self.often and event.kind == "job measured":
+            self.weigh()
+
+    def weigh(self) -> None:
+        """Keep the most that was seen."""
+        now = sizes(Path("/proc/self/smaps_rollup"))
+        self.rss, self.pss = max(self.rss, now["Rss"]), max(self.pss, now["Pss"])
+
+    def close(self) -> None:
+        """Look a last time."""
+        self.weigh()
+        self.peak = sizes(Path("/proc/self/status"))["VmHWM"]
+        self.modules = tuple(sorted(name for name in sys.modules if "." not in name))
 
 
-def sizes(file: Path) -> dict[str, float]:
+def sizes(file: Path) -> Mapping[str, float]:
     """The sizes in a /proc file, in MiB by their names."""
-    return {name: int(kb) / MIB for name, kb in re.findall(r"(?m)^(\w+):\s+(\d+) kB$", file.read_text())}
+    return {name: int(kb) / _KB_IN_MIB for name, kb in re.findall(r"(?m)^(\w+):\s+(\d+) kB$", file.read_text())}
+
+
+def call_of(asked: argparse.Namespace) -> AutorunCall:
+    """As `autorun --exec --device cpu --concurrency SLOTS --profile ... --train-script ... --cfgs job*.json`."""
+    return AutorunCall(
+        cfgs=tuple(f"job{number:03}.json" for number in range(asked.jobs)),
+        profile=asked.profile,
+        train_script=asked.script,
+        concurrency=asked.slots,
+        device="cpu",
+        study="benchmark",
+        execute=True,
+    )
 
 
 def main() -> int:
@@ -49,35 +80,19 @@ def main() -> int:
     parser.add_argument("--profile", default="script.toml")
     parser.add_argument("--weigh", action="store_true")
     asked = parser.parse_args()
-    call = AutorunCall(
-        cfgs=tuple(f"job{number:03}.json" for number in range(asked.jobs)),
-        profile=asked.profile,
-        train_script=asked.script,
-        concurrency=asked.slots,
-        device="cpu",
-        study="benchmark",
-        execute=True,
-    )
     around = Surroundings.here()
-    prepared = prepare(call, around)
+    prepared = prepare(call_of(asked), around)
     if asked.bare:
         prepared = replace(prepared, options=replace(prepared.options, runner=False))
-    scale = Scale()
-
-    def say(text: str) -> None:
-        print(text, file=sys.stderr)
-
-    class Quiet:
-        def on_event(self, event: Event) -> None:
-            """Nothing."""
-
+    weight = Weight(often=asked.weigh)
     front = Front(
-        observer=scale if asked.weigh else Quiet(), say=say, launcher=lambda: LocalLauncher(bare=asked.bare)
+        observer=weight,
+        say=lambda text: print(text, file=sys.stderr),
+        launcher=lambda: LocalLauncher(bare=asked.bare),
     )
     code = execute(prepared, front, around)
-    peak = sizes(Path("/proc/self/status"))["VmHWM"]
-    figures = {"rss": max(scale.rss, default=0), "pss": max(scale.pss, default=0), "peak": peak}
-    print(json.dumps({**figures, "modules": sorted(name for name in sys.modules if "." not in name)}))
+    weight.close()
+    print(json.dumps(asdict(weight)))
     return code
 
 

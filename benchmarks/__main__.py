@@ -1,0 +1,88 @@
+"""All figures in one table: `python -m benchmarks [NAME ...]`.
+
+Hand-offs, rates and busy shares are taken from all contestants in turns in the same run: trust the ratios, not the
+milliseconds. Goals are set beside them; a miss is said, and ends nothing.
+"""
+
+import argparse
+import json
+import os
+import platform
+import sqlite3
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from benchmarks import process, slots, wandb_reader
+from benchmarks.contestants import tsp_missing
+from benchmarks.figure import Figure, table
+
+
+def main() -> None:
+    asked = _parser().parse_args()
+    measures: dict[str, Callable[[], list[Figure]]] = {
+        "rate": lambda: slots.rate_figures(asked.null_jobs, asked.times),
+        "handoff": lambda: slots.handoff_figures(asked.jobs, asked.times),
+        "accelerate": slots.accelerate_figures,
+        "help": process.help_figures,
+        "memory": process.memory_figures,
+        "wandb": reader_figures,
+    }
+    unknown = [name for name in asked.names if name not in measures]
+    if unknown:
+        sys.exit(f"no benchmark {', '.join(unknown)}; there are: {', '.join(measures)}")
+    notes = [f"note: {tsp_missing()}"] if tsp_missing() else []
+    load_before, began = os.getloadavg()[0], time.monotonic()
+    figures: list[Figure] = []
+    for name in asked.names or measures:
+        print(f"{name} ...", file=sys.stderr, flush=True)
+        figures += measures[name]()
+    machine = {
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "cores": len(os.sched_getaffinity(0)),
+        "load_before": load_before,
+        "load_after": os.getloadavg()[0],
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "sqlite": sqlite3.sqlite_version,
+        "seconds": round(time.monotonic() - began),
+    }
+    if asked.json:
+        print(json.dumps({"machine": machine, "figures": [one.as_json() for one in figures], "notes": notes}, indent=1))
+        return
+    print("\n".join([", ".join(f"{name} {value}" for name, value in machine.items()), *notes, "", table(figures)]))
+    missed = [f"{one.who}: {one.what}" for one in figures if one.reached is False]
+    print(f"\n{len(missed)} goals missed" + "".join(f"\n- {each}" for each in missed))
+
+
+def reader_figures() -> list[Figure]:
+    """The `.wandb` reader's, which words its figures itself."""
+    return [wandb_figure(*each) for each in wandb_reader.figures()]
+
+
+def wandb_figure(what: str, text: str, goal: str) -> Figure:
+    """From `29,000 rows/s (28,000)` and `>= 25,000`: CPU time counts, the clock's figure is a note."""
+    number, unit, clock = text.split()
+    value = float(number.replace(",", ""))
+    limit = float(goal.split()[1].replace(",", "")) if goal else 0.0
+    reached = (value >= limit if goal.startswith(">=") else value <= limit) if goal else None
+    note = f"CPU time; on the clock {clock.strip('()')}"
+    digits = 2 if unit == "ms" else 0
+    return Figure(
+        what=what, who="auto_loop", value=value, unit=unit, digits=digits, goal=goal, reached=reached, note=note
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", help="rate, handoff, accelerate, help, memory, wandb  [default: all]")
+    parser.add_argument("--jobs", type=int, default=20, help="jobs of one second for the hand-off  [default: 20]")
+    parser.add_argument("--null-jobs", type=int, default=300, help="null jobs for the rate  [default: 300]")
+    parser.add_argument("--times", type=int, default=2, help="races of each contestant  [default: 2]")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
+    return parser
+
+
+if __name__ == "__main__":
+    main()
