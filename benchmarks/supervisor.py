@@ -59,13 +59,17 @@ def sizes(file: Path) -> Mapping[str, float]:
 
 
 def call_of(asked: argparse.Namespace) -> AutorunCall:
-    """As `autorun --exec --device cpu --concurrency SLOTS --profile ... --train-script ... --cfgs job*.json`."""
+    """As `autorun --exec --device cpu --concurrency SLOTS --profile ... --train-script ... --cfgs job*.json`.
+
+    When it is weighed, `--decide` too: the rules have the series of a whole round held for them.
+    """
     return AutorunCall(
         cfgs=tuple(f"job{number:03}.json" for number in range(asked.jobs)),
         profile=asked.profile,
         train_script=asked.script,
         concurrency=asked.slots,
         device="cpu",
+        decide=asked.weigh,
         study="benchmark",
         execute=True,
     )

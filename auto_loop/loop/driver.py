@@ -268,7 +268,8 @@ class Driver:
         """Turn one ended run into its summary; the slot it held has long been given on."""
         job, attempt = self._unread.popleft()
         summary = self._parts.meter.summary(job, attempt)
-        self._summaries[job.id] = summary
+        if self._parts.call.decide:  # only the rules want the series, and these weigh
+            self._summaries[job.id] = summary
         self._measured.append((attempt.id, summary))
         metric = self._parts.pack.main_metric
         stats = summary.metrics.get(metric)
