@@ -5,6 +5,7 @@ what it needed of memory. `--bare` leaves keeper and runner out, as no user can:
 """
 
 import argparse
+import importlib
 import json
 import re
 import sys
@@ -88,6 +89,9 @@ def main() -> int:
     prepared = prepare(call_of(asked), around)
     if asked.bare:
         prepared = replace(prepared, options=replace(prepared.options, runner=False))
+    if asked.weigh:
+        importlib.import_module("auto_loop.cli.autorun")  # the front door weighs too
+        importlib.import_module("auto_loop.cli.progress")
     weight = Weight(often=asked.weigh)
     front = Front(
         observer=weight,
