@@ -282,8 +282,8 @@ def farewell(
     parts: Parts, end: LoopEnd, files: ReportFiles, around: Surroundings, front: Front, *, drawn: bool
 ) -> int:
     """The last lines: how it ended, and where the report is; the exit code."""
-    jobs = [job for job in parts.ledger.reading.history(parts.study).jobs if job.loop == parts.loop]
-    failed = [job.name for job in jobs if job.outcome in (Outcome.FAILED, Outcome.LOST)]
+    ended = parts.ledger.reading.outcomes(parts.loop)
+    failed = [name for name, outcome in ended.items() if outcome in (Outcome.FAILED, Outcome.LOST)]
     front.say(f"Ended: {end.reason}")
     if failed:
         front.say(f"Failed: {', '.join(failed)} (their last lines are in the report).")

@@ -130,6 +130,17 @@ SELECT job_whole.* FROM loop
 CROSS JOIN job_whole ON job_whole.loop = loop.number AND job_whole.state IN ('starting', 'running')
 WHERE loop.study = :study ORDER BY job_whole.id;
 
+-- name: unread_jobs_of_study
+SELECT job_whole.* FROM loop
+CROSS JOIN attempt ON attempt.loop = loop.number
+CROSS JOIN job_whole ON job_whole.id = attempt.job AND job_whole.state = 'done'
+WHERE loop.study = :study AND NOT EXISTS (SELECT 1 FROM summary WHERE summary.attempt = attempt.id)
+  AND attempt.number = (SELECT max(number) FROM attempt AS other WHERE other.job = attempt.job)
+ORDER BY job_whole.id;
+
+-- name: outcomes_of_loop
+SELECT name, outcome FROM job WHERE loop = :loop ORDER BY position;
+
 -- name: attempts_of_job
 SELECT * FROM attempt WHERE job = :job ORDER BY number;
 

@@ -10,7 +10,7 @@ from auto_loop.domain.config import Config, Json
 from auto_loop.domain.errors import RefusedError
 from auto_loop.domain.event import Event
 from auto_loop.domain.history import History
-from auto_loop.domain.job import Attempt, AttemptId, Job, JobId, JobState, Origin
+from auto_loop.domain.job import Attempt, AttemptId, Job, JobId, JobState, Origin, Outcome
 from auto_loop.domain.snapshot import Snapshot
 from auto_loop.domain.study import Loop, RoundState, Study
 from auto_loop.domain.summary import Summary
@@ -123,6 +123,16 @@ class Reading:
         """STARTING and RUNNING jobs in any loop of the study: what a new supervisor adopts."""
         with self._db.one_view():
             return self._jobs(self._db.rows("open_jobs_of_study", study=study))
+
+    def unread_jobs(self, study: str) -> tuple[Job, ...]:
+        """Jobs in any loop of the study that are done, but whose last attempt left no summary yet."""
+        with self._db.one_view():
+            return self._jobs(self._db.rows("unread_jobs_of_study", study=study))
+
+    def outcomes(self, loop: int) -> dict[str, Outcome | None]:
+        """How each job of a loop ended, by its name, in launch order; None for those that have not."""
+        found = self._db.rows("outcomes_of_loop", loop=loop)
+        return {row["name"]: Outcome(row["outcome"]) if row["outcome"] else None for row in found}
 
     def rounds(self, study: str, loop: int) -> tuple[RoundState, ...]:
         """How far each round of a loop is, the first one first."""

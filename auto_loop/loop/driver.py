@@ -52,7 +52,8 @@ class Driver:
     def run(self) -> LoopEnd:
         """Drive the loop from wherever the ledger says it stands."""
         self._live = {live.attempt.id: live for live in recover(self._parts)}
-        self._unread.extend(self._unread_before())
+        left = self._parts.ledger.reading.unread_jobs(self._parts.study)
+        self._unread.extend((job, job.attempts[-1]) for job in left)
         while self._end is None:
             self._turn()
         if self._end.finished:
@@ -68,6 +69,8 @@ class Driver:
             self._journal.tell()
         while self._unread:
             self._read_one()
+        with self._parts.ledger.transaction():
+            self._write_summaries()
 
     def _turn(self) -> None:
         """Write down what ended, plan, write the intents down, then act on them."""
@@ -282,9 +285,3 @@ class Driver:
             "best_step": stats.best_step if stats else None,
         }
         self._journal.say("job measured", job.id, detail)
-
-    def _unread_before(self) -> list[tuple[Job, Attempt]]:
-        """Ended runs of this loop that an earlier supervisor left without a summary."""
-        history = self._parts.ledger.reading.history(self._parts.study)
-        done = [job for job in history.jobs if job.loop == self._parts.loop and job.outcome is not None]
-        return [(job, job.attempts[-1]) for job in done if job.attempts and job.id not in history.summaries]

@@ -1,14 +1,16 @@
 """The end of a round: ask the proposers, let the panel judge, and queue what it accepts, all in one commit."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import assert_never
 
-from auto_loop.domain.config import Json
+from auto_loop.domain.config import Config, Json
 from auto_loop.domain.event import Event
 from auto_loop.domain.fingerprint import fingerprint_of
 from auto_loop.domain.history import History, ProposalRecord, SilenceRecord
 from auto_loop.domain.job import Job, JobId, NewJob, Origin
+from auto_loop.domain.paths import Path
 from auto_loop.domain.proposal import Accepted, Refusal, Silence, Verdict
 from auto_loop.domain.summary import Summary
 from auto_loop.loop.parts import Parts
@@ -42,10 +44,9 @@ def end_round(parts: Parts, number: int, summaries: Mapping[JobId, Summary]) -> 
     """
     if not parts.call.decide:
         return RoundEnd(events=(), reason=f"round {number} is done, and --decide was not given")
-    history = parts.ledger.reading.history(parts.study)
-    history = replace(history, summaries={**history.summaries, **summaries})
+    history = _of_round(parts, number, summaries)
     last = number >= parts.call.rounds
-    decision = _decide(parts, history, number, 0 if last else places(parts))
+    decision = _decide(parts, history, 0 if last else places(parts))
     jobs = {job.id: job for job in history.jobs}
     with parts.ledger.transaction():
         children = _record(parts, decision, number, jobs, last=last)
@@ -63,10 +64,28 @@ def places(parts: Parts) -> int:
     return parts.call.round_size or len(parts.call.cfgs)
 
 
-def _decide(parts: Parts, history: History, number: int, room: int) -> _Decision:
-    due = [job for job in history.jobs if job.loop == parts.loop and job.round == number]
-    offer = Rulebook(pack=parts.pack, looked_for=parts.meter.looked_for).offer(due, history)
-    seen = frozenset(fingerprint_of(job.config, parts.guardrails.ignore) for job in history.jobs)
+def _of_round(parts: Parts, number: int, summaries: Mapping[JobId, Summary]) -> History:
+    """The round's jobs with their summaries: a decision costs the same however long the study is."""
+    reading = parts.ledger.reading
+    study = reading.study(parts.study)
+    if study is None:
+        raise ValueError(f"study {parts.study} is not in the ledger")
+    jobs = reading.jobs_of_round(parts.study, parts.loop, number)
+    kept = {job.id: summaries.get(job.id) or reading.summary(job.id) for job in jobs}
+    known = {job: summary for job, summary in kept.items() if summary is not None}
+    return History(study=study, jobs=jobs, summaries=known)
+
+
+@lru_cache(maxsize=1 << 16)
+def _fingerprint(config: Config, ignored: tuple[Path, ...]) -> str:
+    """Remembered: a study's configs are asked for again after every round."""
+    return fingerprint_of(config, ignored)
+
+
+def _decide(parts: Parts, history: History, room: int) -> _Decision:
+    offer = Rulebook(pack=parts.pack, looked_for=parts.meter.looked_for).offer(history.jobs, history)
+    ignored = parts.guardrails.ignore
+    seen = frozenset(_fingerprint(config, ignored) for config in parts.ledger.reading.configs(parts.study))
     ruling = _judge(parts, offer.candidates, seen, room)
     return _Decision(ruling=ruling, silences=(*offer.silences, *ruling.silences))
 
@@ -95,7 +114,7 @@ def _record(
     parts: Parts, decision: _Decision, number: int, jobs: Mapping[JobId, Job], *, last: bool
 ) -> list[tuple[str, Accepted]]:
     """Every verdict and silence as a row, the accepted as queued jobs; the names of the children."""
-    taken = {job.name for job in jobs.values() if job.loop == parts.loop}
+    taken = set(parts.ledger.reading.outcomes(parts.loop))
     children = []
     for accepted in decision.ruling.accepted:
         parent = jobs[accepted.parent]

@@ -216,3 +216,14 @@ def test_a_new_loop_adopts_what_an_earlier_one_left_running_and_never_books_its_
     assert [job.outcome for job in jobs] == [Outcome.SUCCEEDED] * 3
     assert [len(job.attempts) for job in jobs] == [1, 1, 1]
     assert world.clock.now - left_at >= 100.0
+
+
+def test_what_ended_before_it_was_read_is_read_by_the_next_supervisor(world: World) -> None:
+    cfgs = world.configs(2)
+    launcher = StubLauncher(world.trains(), world.clock)
+    world.watching.react = lambda event: os.kill(os.getpid(), signal.SIGTERM) if event.kind == "job ended" else None
+    assert world.run(cfgs=cfgs, concurrency=1, launcher=launcher) == 130
+    assert world.history().summaries == {}
+    world.watching.react = lambda event: None
+    world.run(cfgs=cfgs[:1], launcher=launcher)
+    assert [len(one.metrics) for one in world.history().summaries.values()] == [1, 1, 1]
