@@ -111,6 +111,8 @@ def _status_line(detail: Mapping[str, Any]) -> str:
 
 
 def _slot_cell(cell: Mapping[str, Any]) -> str:
+    if not cell["step"] and cell["value"] is None:
+        return f"slot {cell['slot']} {cell['job']} starting, nothing logged yet"
     text = f"slot {cell['slot']} {cell['job']} step {cell['step']}/{cell['steps']}"
     if cell["value"] is not None:
         text += f" {cell['metric']} {number(cell['value'])}"
