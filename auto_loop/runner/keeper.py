@@ -56,7 +56,7 @@ def warm_up() -> None:
     """Loads what the attempt will need, while a keeper that was started ahead still waits for its request."""
     try:
         import _ctypes  # noqa: F401 (loading is all that is wanted)
-        import _json  # noqa: F401 (likewise)
+        import _json  # noqa: F401 (loading is all that is wanted)
     except ImportError:
         pass  # it is done without them, more slowly
 
