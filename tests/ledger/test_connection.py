@@ -53,7 +53,7 @@ torn line
 @pytest.mark.parametrize(
     ("file", "kind", "network"),
     [
-        ("/work/ledger.sqlite3", "ext4", False),
+        ("/data/ledger.sqlite3", "ext4", False),
         ("/home/me/ledger.sqlite3", "nfs4", True),
         ("/homes/ledger.sqlite3", "ext4", False),
         ("/home/me/local disk/ledger.sqlite3", "xfs", False),

@@ -23,7 +23,7 @@ def demonstrations(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def workplace(tmp_path: Path, demonstrations: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def project(tmp_path: Path, demonstrations: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A working folder with data/ in it; the process's handler of SIGTERM is put back afterwards."""
     (tmp_path / "data").symlink_to(demonstrations)
     monkeypatch.chdir(tmp_path)
