@@ -183,10 +183,8 @@ FROM job WHERE loop = :loop AND round = :round;
 SELECT DISTINCT job.config FROM loop JOIN job ON job.loop = loop.number
 WHERE loop.study = :study AND EXISTS (SELECT 1 FROM attempt WHERE attempt.job = job.id);
 
--- name: configs_of_study
-SELECT text FROM config WHERE fingerprint IN (
-    SELECT job.config FROM loop JOIN job ON job.loop = loop.number WHERE loop.study = :study
-) ORDER BY rowid;
+-- name: configs_of_loop
+SELECT text FROM config WHERE fingerprint IN (SELECT config FROM job WHERE loop = :loop) ORDER BY rowid;
 
 -- name: events
 SELECT event.*, loop.study FROM event JOIN loop ON loop.number = event.loop

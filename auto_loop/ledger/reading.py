@@ -168,9 +168,9 @@ class Reading:
         """The fingerprints of all configs that the study has launched."""
         return frozenset(row["config"] for row in self._db.rows("launched_fingerprints", study=study))
 
-    def configs(self, study: str) -> tuple[Config, ...]:
-        """Every different config of the study's jobs, the queued ones included, oldest first."""
-        return tuple(Config(row["text"]) for row in self._db.rows("configs_of_study", study=study))
+    def configs(self, loop: int) -> tuple[Config, ...]:
+        """Every different config of the loop's jobs, the queued ones included, oldest first."""
+        return tuple(Config(row["text"]) for row in self._db.rows("configs_of_loop", loop=loop))
 
     def _jobs(self, found: Iterable[Row]) -> tuple[Job, ...]:
         """Jobs with their attempts, one query a job: for the few that are open."""

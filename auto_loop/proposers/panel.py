@@ -1,6 +1,6 @@
 """The panel: which candidates become the next jobs. Pure; every candidate gets a verdict with its reasons.
 
-Edits are parsed once and applied to the parent's config, guardrails derive, clamp or refuse, configs that the study
+Edits are parsed once and applied to the parent's config, guardrails derive, clamp or refuse, configs that the loop
 has already are refused, and of the rest a diverse best is taken: first one for each parent and purpose, then up to
 the limits, then whatever is next best until the round is full.
 """
@@ -67,7 +67,7 @@ def judge(
     seen: frozenset[str] = frozenset(),
     types: FieldTypes = NO_TYPES,
 ) -> Ruling:
-    """A verdict for each candidate. `seen` are the fingerprints (`fingerprint_of`) of the study's configs so far."""
+    """A verdict for each candidate. `seen` are the fingerprints (`fingerprint_of`) of the loop's configs so far."""
     able: list[_Able] = []
     refused: dict[int, Refusal] = {}
     for at, candidate in enumerate(candidates):
@@ -98,7 +98,7 @@ def _checked(
     if fingerprint == fingerprint_of(parent.config, rails.ignore):
         reasons.append("it changes nothing of its parent's config")
     elif fingerprint in seen:
-        reasons.append("the study has this very config already")
+        reasons.append("the loop has this very config already")
     if reasons:
         return _refusal(candidate, tuple(reasons))
     made_by = _making(parent.config, checked.config, (*edits, *checked.added), types)

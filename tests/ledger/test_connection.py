@@ -44,7 +44,7 @@ MOUNTS = """\
 30 22 0:26 / /home rw,relatime shared:2 - nfs4 server:/home rw,vers=4.2
 31 30 0:27 / /home/me/local\\040disk rw,relatime - xfs /dev/sdb rw
 32 22 0:28 / /mnt/far rw - fuse.sshfs me@host: rw
-33 22 0:29 / /data rw - ext4 /dev/sdc rw
+33 22 0:29 / /srv rw - ext4 /dev/sdc rw
 34 22 0:30 / /data rw master:3 propagate_from:2 - lustre mds:/data rw
 torn line
 """
@@ -53,7 +53,7 @@ torn line
 @pytest.mark.parametrize(
     ("file", "kind", "network"),
     [
-        ("/data/ledger.sqlite3", "ext4", False),
+        ("/srv/ledger.sqlite3", "ext4", False),
         ("/home/me/ledger.sqlite3", "nfs4", True),
         ("/homes/ledger.sqlite3", "ext4", False),
         ("/home/me/local disk/ledger.sqlite3", "xfs", False),

@@ -44,7 +44,7 @@ def test_three_rounds_of_four_jobs_with_what_changed_and_why(world: World) -> No
     assert "loss ended at" in report
 
 
-def test_no_config_of_a_study_is_proposed_twice(world: World) -> None:
+def test_no_config_of_a_loop_is_proposed_twice(world: World) -> None:
     world.run(cfgs=world.configs(4), decide=True, rounds=3, concurrency=2)
     rates = [job.config.data()["lr"] for job in world.history().jobs]
     assert len(rates) == len(set(rates))
