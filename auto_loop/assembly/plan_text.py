@@ -2,12 +2,28 @@
 
 from collections.abc import Iterator, Sequence
 
+from auto_loop.assembly.loops import first_jobs
 from auto_loop.assembly.prepare import Prepared
+from auto_loop.assembly.requests import Requests
+from auto_loop.assembly.surroundings import Surroundings
 from auto_loop.domain.config import Config
 from auto_loop.domain.job import Job, JobId, Origin
 from auto_loop.domain.slot import Slot
 from auto_loop.launch.base import LaunchRequest
 from auto_loop.launch.command import render_command
+
+
+def printed_plan(prepared: Prepared, around: Surroundings) -> str:
+    """The first round's jobs, each with the slot it would take, its command, log and output folder."""
+    loop = int(around.clock())
+    requests = Requests(prepared=prepared, around=around, loop=loop)
+    slots = prepared.slots.value
+    planned = []
+    for at, (name, file, config) in enumerate(first_jobs(prepared, around)):
+        job = planned_job(at + 1, prepared.study, loop, name, file, config, requests.output_dir(name))
+        slot = slots[at % len(slots)]
+        planned.append((job, slot, requests.request(job, slot, 1, "")))
+    return plan_text(prepared, loop, planned)
 
 
 def plan_text(prepared: Prepared, loop: int, planned: Sequence[tuple[Job, Slot, LaunchRequest]]) -> str:

@@ -1,14 +1,14 @@
 """The calls of the front doors, carried out: plan or run, resume, and the exit code that follows."""
 
-import socket
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from auto_loop.assembly.choices import choose_pack, choose_profile
-from auto_loop.assembly.plan_text import plan_text, planned_job
+from auto_loop.assembly.loops import hold, open_loop, resumed
+from auto_loop.assembly.named_files import ledger_file, report_files, shown
+from auto_loop.assembly.plan_text import printed_plan
 from auto_loop.assembly.prepare import Prepared, prepare, refused_configs
 from auto_loop.assembly.redraw import Redraw, ReportFiles
 from auto_loop.assembly.requests import Requests
@@ -16,20 +16,15 @@ from auto_loop.assembly.surroundings import Surroundings
 from auto_loop.domain.call import AutorunCall
 from auto_loop.domain.config import Config, Json
 from auto_loop.domain.edits import parse_edits
-from auto_loop.domain.errors import Fault, MisuseError, RefusedError
 from auto_loop.domain.event import Event
-from auto_loop.domain.job import NewJob, Origin, Outcome
+from auto_loop.domain.job import Outcome
 from auto_loop.domain.slot import Device
-from auto_loop.domain.study import Loop
 from auto_loop.launch.base import Launcher
 from auto_loop.launch.local import LocalLauncher
 from auto_loop.launch.ports import lease_folder, lease_port
-from auto_loop.ledger.lease import Lease, holder
 from auto_loop.ledger.ledger import Ledger
-from auto_loop.ledger.reading import Reading
 from auto_loop.loop.driver import Driver, LoopEnd
 from auto_loop.loop.parts import Observer, Parts, Workshop
-from auto_loop.loop.rounds import free_name
 from auto_loop.loop.signals import Signals
 from auto_loop.loop.watch import Watch
 from auto_loop.workspace.configs import write_variant
@@ -65,68 +60,10 @@ def run_autorun(call: AutorunCall, front: Front, around: Surroundings | None = N
     return execute(prepared, front, around)
 
 
-def printed_plan(prepared: Prepared, around: Surroundings) -> str:
-    """The first round's jobs, each with the slot it would take, its command, log and output folder."""
-    loop = int(around.clock())
-    requests = Requests(prepared=prepared, around=around, loop=loop)
-    slots = prepared.slots.value
-    planned = []
-    for at, (name, file, config) in enumerate(first_jobs(prepared, around)):
-        job = planned_job(at + 1, prepared.study, loop, name, file, config, requests.output_dir(name))
-        slot = slots[at % len(slots)]
-        planned.append((job, slot, requests.request(job, slot, 1, "")))
-    return plan_text(prepared, loop, planned)
-
-
-def first_jobs(prepared: Prepared, around: Surroundings) -> list[tuple[str, str, Config]]:
-    """Name, config file (relative to the project) and config of each job of the first round."""
-    jobs: list[tuple[str, str, Config]] = []
-    for loaded in prepared.configs:
-        name = free_name(loaded.path.stem, [taken for taken, _, _ in jobs])
-        jobs.append((name, shown(loaded.path, around.root), loaded.config))
-    return jobs
-
-
-def shown(file: Path, root: Path) -> str:
-    """A file as it is named in the project: relative to its folder, if it lies below."""
-    return file.relative_to(root).as_posix() if file.is_relative_to(root) else str(file)
-
-
-def resumed(call: AutorunCall, around: Surroundings) -> AutorunCall:
-    """The call with the stored flags of the study's unfinished loop. MisuseError when there is none."""
-    study = call.study or choose_pack(call, choose_profile(call, around.root).value, around.root).value.name
-    open_loops = unfinished_loops(ledger_file(call, around))
-    if study not in open_loops:
-        others = f"unfinished: {', '.join(open_loops)}; name one with --study, or " if open_loops else ""
-        hint = f"{others}leave --resume out to start a new loop"
-        raise MisuseError(Fault(what=f"study {study} has no unfinished loop", where="--resume", hint=hint))
-    return replace(call.resumed(open_loops[study].flags), study=study, resume=True)
-
-
-def unfinished_loops(ledger: Path) -> dict[str, Loop]:
-    """Each study's unfinished loop, by the study's name; none where there is no ledger, and none is made."""
-    if not ledger.is_file():
-        return {}
-    with closing(Reading.open(ledger)) as reading:
-        found = {study.name: reading.unfinished_loop(study.name) for study in reading.studies()}
-    return {name: loop for name, loop in found.items() if loop is not None}
-
-
-def ledger_file(call: AutorunCall, around: Surroundings) -> Path:
-    """The ledger: as asked, else the project's."""
-    return around.root / call.ledger if call.ledger else around.layout.ledger_file
-
-
-def report_files(call: AutorunCall, study: str, around: Surroundings) -> ReportFiles:
-    """Where the study's report goes."""
-    markdown = around.root / call.markdown_out if call.markdown_out else around.layout.report_file(study)
-    return ReportFiles(ledger=ledger_file(call, around), markdown=markdown, summary=around.root / call.summary_out)
-
-
 def execute(prepared: Prepared, front: Front, around: Surroundings) -> int:
     """Hold the study, open its loop, drive it to the end, and have the report drawn."""
     with ExitStack() as stack:
-        study, lease = hold(prepared, front, around)
+        study, lease = hold(prepared, front.say, around)
         stack.enter_context(lease)
         prepared = replace(prepared, study=study)
         ledger = stack.enter_context(Ledger.open(ledger_file(prepared.call, around), around.clock))
@@ -145,60 +82,6 @@ def execute(prepared: Prepared, front: Front, around: Surroundings) -> int:
         end = Driver(parts).run()
         drawn = redraw.finish()
         return farewell(parts, end, report_files(prepared.call, study, around), around, front, drawn=drawn)
-
-
-def hold(prepared: Prepared, front: Front, around: Surroundings) -> tuple[str, Lease]:
-    """The study's lease. An unnamed study that is held becomes `<name>-2`, and so on; a named one is refused."""
-    file, number = ledger_file(prepared.call, around), 1
-    me: dict[str, Json] = {"host": socket.gethostname(), "pid": _pid(), "since": around.clock()}
-    while True:
-        study = prepared.study if number == 1 else f"{prepared.study}-{number}"
-        lease = Lease.take(file, study, me)
-        if lease is not None:
-            if number > 1:
-                front.say(f"note: study {prepared.study} is held by a running supervisor; this call is study {study}")
-            return study, lease
-        if prepared.call.study:
-            who = holder(file, study)
-            hint = "wait for it, or name another study with --study"
-            what = f"study {study} is held by process {who.get('pid')} on {who.get('host')}"
-            raise RefusedError(Fault(what=what, where="--study", hint=hint))
-        number += 1
-
-
-def _pid() -> int:
-    from os import getpid  # the one place that asks who we are
-
-    return getpid()
-
-
-def open_loop(prepared: Prepared, ledger: Ledger, around: Surroundings) -> int:
-    """The loop's number: the unfinished one's when it is resumed, else a new one with its first jobs queued."""
-    study, call = prepared.study, prepared.call
-    if call.resume:
-        loop = ledger.unfinished_loop(study)
-        if loop is None:
-            raise MisuseError(Fault(what=f"study {study} has no unfinished loop any more", where="--resume"))
-        return loop.number
-    number = max(int(around.clock()), ledger.last_loop_number() + 1)
-    requests = Requests(prepared=prepared, around=around, loop=number)
-    with ledger.transaction():
-        ledger.open_loop(study, number, call.flags())
-        for name, file, config in first_jobs(prepared, around):
-            origin = ledger.origin_of(config.fingerprint) or Origin()
-            ledger.add_job(
-                NewJob(
-                    study=study,
-                    loop=number,
-                    round=1,
-                    name=name,
-                    cfg_file=file,
-                    config=config,
-                    output_dir=requests.output_dir(name),
-                    origin=origin,
-                )
-            )
-    return number
 
 
 def join(
@@ -231,14 +114,7 @@ def join(
         workshop=Workshop(
             request_for=requests.request,
             output_dir_of=requests.output_dir,
-            write_variant=lambda file, base, edits, config: around.root
-            / write_variant(
-                around.root / file,
-                config,
-                parse_edits(edits),
-                (around.root / file).parent,
-                base_fingerprint=base.fingerprint,
-            ),
+            write_variant=lambda file, base, edits, config: variant_beside(around.root, file, base, edits, config),
             refused_by_trainer=lambda configs: refused_configs(prepared.trainer, configs),
             log_tail=lambda file: tail_text(Path(file), _LOG_TAIL_BYTES),
             redraw=redraw,
@@ -246,6 +122,13 @@ def join(
             new_token=around.new_token,
         ),
     )
+
+
+def variant_beside(root: Path, file: str, base: Config, edits: tuple[str, ...], config: Config) -> Path:
+    """Writes a next config beside its parent's file; its file as the project names it."""
+    parent = root / file
+    made = write_variant(parent, config, parse_edits(edits), parent.parent, base_fingerprint=base.fingerprint)
+    return Path(shown(made, root))
 
 
 def _loud(prepared: Prepared) -> list[str]:

@@ -5,8 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from auto_loop.assembly.choices import choose_profile
+from auto_loop.assembly.named_files import ledger_file, shown
 from auto_loop.assembly.prepare import named_shortly, probe_env, refused_configs
-from auto_loop.assembly.running import DONE, Front, ledger_file, run_autorun, shown
+from auto_loop.assembly.running import DONE, Front, run_autorun
 from auto_loop.assembly.surroundings import Surroundings
 from auto_loop.domain.call import AutorunCall, VariantCall
 from auto_loop.domain.config import Json

@@ -1,0 +1,100 @@
+"""Which loop a call drives: the study that it holds, and a new loop in it or the unfinished one."""
+
+import os
+import socket
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+from auto_loop.assembly.choices import choose_pack, choose_profile
+from auto_loop.assembly.named_files import ledger_file, shown
+from auto_loop.assembly.prepare import Prepared
+from auto_loop.assembly.requests import Requests
+from auto_loop.assembly.surroundings import Surroundings
+from auto_loop.domain.call import AutorunCall
+from auto_loop.domain.config import Config, Json
+from auto_loop.domain.errors import Fault, MisuseError, RefusedError
+from auto_loop.domain.job import NewJob, Origin
+from auto_loop.domain.study import Loop
+from auto_loop.ledger.lease import Lease, holder
+from auto_loop.ledger.ledger import Ledger
+from auto_loop.ledger.reading import Reading
+from auto_loop.loop.rounds import free_name
+
+
+def hold(prepared: Prepared, say: Callable[[str], None], around: Surroundings) -> tuple[str, Lease]:
+    """The study's lease. An unnamed study that is held becomes `<name>-2`, and so on; a named one is refused."""
+    file, number = ledger_file(prepared.call, around), 1
+    me: dict[str, Json] = {"host": socket.gethostname(), "pid": os.getpid(), "since": around.clock()}
+    while True:
+        study = prepared.study if number == 1 else f"{prepared.study}-{number}"
+        lease = Lease.take(file, study, me)
+        if lease is not None:
+            if number > 1:
+                say(f"note: study {prepared.study} is held by a running supervisor; this call is study {study}")
+            return study, lease
+        if prepared.call.study:
+            who = holder(file, study)
+            hint = "wait for it, or name another study with --study"
+            what = f"study {study} is held by process {who.get('pid')} on {who.get('host')}"
+            raise RefusedError(Fault(what=what, where="--study", hint=hint))
+        number += 1
+
+
+def resumed(call: AutorunCall, around: Surroundings) -> AutorunCall:
+    """The call with the stored flags of the study's unfinished loop. MisuseError when there is none."""
+    study = call.study or choose_pack(call, choose_profile(call, around.root).value, around.root).value.name
+    open_loops = unfinished_loops(ledger_file(call, around))
+    if study not in open_loops:
+        others = f"unfinished: {', '.join(open_loops)}; name one with --study, or " if open_loops else ""
+        hint = f"{others}leave --resume out to start a new loop"
+        raise MisuseError(Fault(what=f"study {study} has no unfinished loop", where="--resume", hint=hint))
+    return replace(call.resumed(open_loops[study].flags), study=study, resume=True)
+
+
+def unfinished_loops(ledger: Path) -> dict[str, Loop]:
+    """Each study's unfinished loop, by the study's name; none where there is no ledger, and none is made."""
+    if not ledger.is_file():
+        return {}
+    with closing(Reading.open(ledger)) as reading:
+        found = {study.name: reading.unfinished_loop(study.name) for study in reading.studies()}
+    return {name: loop for name, loop in found.items() if loop is not None}
+
+
+def open_loop(prepared: Prepared, ledger: Ledger, around: Surroundings) -> int:
+    """The loop's number: the unfinished one's when it is resumed, else a new one with its first jobs queued."""
+    study, call = prepared.study, prepared.call
+    if call.resume:
+        loop = ledger.unfinished_loop(study)
+        if loop is None:
+            raise MisuseError(Fault(what=f"study {study} has no unfinished loop any more", where="--resume"))
+        return loop.number
+    number = max(int(around.clock()), ledger.last_loop_number() + 1)
+    requests = Requests(prepared=prepared, around=around, loop=number)
+    with ledger.transaction():
+        ledger.open_loop(study, number, call.flags())
+        for name, file, config in first_jobs(prepared, around):
+            origin = ledger.origin_of(config.fingerprint) or Origin()
+            ledger.add_job(
+                NewJob(
+                    study=study,
+                    loop=number,
+                    round=1,
+                    name=name,
+                    cfg_file=file,
+                    config=config,
+                    output_dir=requests.output_dir(name),
+                    origin=origin,
+                )
+            )
+    return number
+
+
+def first_jobs(prepared: Prepared, around: Surroundings) -> list[tuple[str, str, Config]]:
+    """Name, config file (relative to the project) and config of each job of the first round."""
+    jobs: list[tuple[str, str, Config]] = []
+    for loaded in prepared.configs:
+        name = free_name(loaded.path.stem, [taken for taken, _, _ in jobs])
+        jobs.append((name, shown(loaded.path, around.root), loaded.config))
+    return jobs
