@@ -5,6 +5,9 @@ verb knows) and `--extra --a.b=1 --flag` (every word that is no option of the ve
 both are solved here once, by rewriting the words before click sees them.
 """
 
+import errno
+import io
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
@@ -13,7 +16,7 @@ import click
 
 from auto_loop.domain.errors import AutoLoopError
 
-INTERRUPTED = 130
+REFUSED, INTERRUPTED = 3, 130
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 
 
@@ -34,14 +37,45 @@ class VerbCommand(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb; an error made on purpose becomes its message on stderr and its exit code."""
+        standard_streams()
         try:
             return super().invoke(ctx)
         except AutoLoopError as error:
             for fault in error.faults:
                 click.echo(f"error: {fault.render()}", err=True)
             ctx.exit(error.exit_code)
+        except OSError as error:
+            # Of the machine, not of the program: a full disk, a folder taken away. Others are faults of ours.
+            if error.filename is None and error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, (str, bytes)) else ""
+            click.echo(f"error: {where}{error.strerror}", err=True)
+            drop_what_cannot_be_printed()
+            ctx.exit(REFUSED)
         except KeyboardInterrupt:
             ctx.exit(INTERRUPTED)
+
+
+def standard_streams() -> None:
+    """Three open streams that take any text.
+
+    Whoever started us may have closed some: a file opened next would get its number, and be printed into.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (for as long as we run)
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (likewise)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # an encoding that lacks our arrows must not end a loop
+
+
+def drop_what_cannot_be_printed() -> None:
+    """Lets what stdout still holds go nowhere, where it cannot be written: python's own end would fail over it."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC), sys.stdout.fileno())
 
 
 def spread(words: Sequence[str], params: Sequence[click.Parameter]) -> Iterator[str]:

@@ -82,3 +82,24 @@ def test_help_imports_nothing_heavy(project: Project, words: list[str]) -> None:
         [sys.executable, "-c", program], cwd=project.root, env=project.env, capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines()[-1] == "IMPORTED"
+
+
+LOOP = (
+    "python -m auto_loop.autorun --cfgs ok.json --profile script --train-script train.py --device cpu --steps 4"
+    " --log-freq 1 --eval-freq 1 --exec"
+)
+
+
+@pytest.mark.parametrize("around", ["{} >&-", "{} >&- 2>&- <&-", "{} >/dev/full", "PYTHONIOENCODING=ascii {}"])
+def test_a_loop_needs_nobody_to_read_it(project: Project, around: str) -> None:
+    project.write("ok.json", {"lr": 0.1})
+    project.write("train.py", "print('trained')")
+    done = project.shell(around.format(LOOP))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "succeeded" in (project.root / "reports/default.md").read_text()
+
+
+def test_what_cannot_be_printed_is_one_clear_line(project: Project) -> None:
+    (project.root / "outputs/train").mkdir(parents=True)
+    done = project.shell("python -m auto_loop.analyze_offline >/dev/full")
+    assert (done.returncode, done.stderr) == (3, "error: No space left on device\n")

@@ -53,9 +53,7 @@ def test_no_config_of_a_loop_is_proposed_twice(world: World) -> None:
 def test_a_freed_slot_takes_the_next_job_and_its_gpus_follow_the_slot(tmp_path: Path) -> None:
     world = World(root=tmp_path, gpus=GPUS)
     lasts = iter([50.0, 10.0, 10.0, 10.0, 10.0])
-    code = world.run(
-        lambda request: Act(duration_s=next(lasts), on_end=world.logs), cfgs=world.configs(5), gpus="2,3"
-    )
+    code = world.run(lambda request: Act(duration_s=next(lasts), on_end=world.logs), cfgs=world.configs(5), gpus="2,3")
     assert code == 0
     assert [visible(request) for request in world.requests] == ["2", "3", "3", "3", "3"]
     assert all(request.env["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID" for request in world.requests)
@@ -166,6 +164,14 @@ def test_the_same_command_again_is_a_new_loop_of_the_same_study(world: World) ->
     assert loops[0].number != loops[1].number
     rounds = world.summary()["studies"]["pack"]["rounds"]  # type: ignore[index] # plain JSON
     assert [(one["round"], len(one["jobs"])) for one in rounds] == [(1, 2), (1, 2)]
+
+
+def test_the_same_command_again_gets_as_far_as_the_first_time(world: World) -> None:
+    cfgs = world.configs(2)
+    assert world.run(cfgs=cfgs, decide=True, rounds=2) == world.run(cfgs=cfgs, decide=True, rounds=2) == 0
+    first, second = ([job for job in world.history().jobs if job.loop == one.number] for one in world.history().loops)
+    assert [job.round for job in second] == [1, 1, 2, 2]
+    assert [job.cfg_file for job in second] == [job.cfg_file for job in first], "no second file of one variant"
 
 
 def test_a_held_study_is_refused_if_named_and_numbered_if_not(world: World) -> None:
