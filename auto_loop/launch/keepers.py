@@ -9,6 +9,10 @@ from pathlib import Path
 
 from auto_loop.launch.base import LaunchRequest
 
+# What a command leaves behind (a daemon, a server of its tracker) may save and upload for so long; then it is killed.
+# Without a limit one forgotten daemon would hold its slot for the night.
+LINGER_S = 600.0
+
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
@@ -76,7 +80,7 @@ class Keepers:
         return _Waiting(pid, write_end)
 
 
-def request_text(request: LaunchRequest) -> str:
+def request_text(request: LaunchRequest, linger_s: float = LINGER_S) -> str:
     """The request as the keeper reads it (runner/schema.py names the fields)."""
     return json.dumps(
         {
@@ -90,6 +94,7 @@ def request_text(request: LaunchRequest) -> str:
             "exit": str(request.exit_file),
             "inner": str(request.inner_file),
             "lock_fds": request.held,
+            "linger_s": linger_s,
         }
     )
 

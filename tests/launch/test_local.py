@@ -327,3 +327,8 @@ def test_inner_causes_are_one_line() -> None:
     assert inner_cause({"type": "KeyError", "message": ""}) == "KeyError"
     assert inner_cause({"type": "OSError", "message": " disk full \n"}) == "OSError: disk full"
     assert inner_cause({"type": "SystemExit", "message": "143", "signal": "SIGTERM"}) == "ended by SIGTERM"
+
+
+def test_what_a_command_leaves_behind_cannot_hold_its_slot_for_ever(tmp_path: Path) -> None:
+    asked = json.loads(request_text(request(tmp_path, "true")))
+    assert asked["linger_s"] == LINGER_S == 600.0
