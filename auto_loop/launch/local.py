@@ -17,7 +17,7 @@ from auto_loop.domain.job import Exit, Handle
 from auto_loop.launch import processes
 from auto_loop.launch.base import LaunchRequest, Running, Signal, Status, Unknown
 from auto_loop.launch.command import RUNNER
-from auto_loop.launch.keepers import Keepers, close_strangers, request_text, write_files
+from auto_loop.launch.keepers import LINGER_S, Keepers, close_strangers, request_text, write_files
 from auto_loop.launch.stopping import ask, kill
 
 NAME = "local"
@@ -26,12 +26,21 @@ NAME = "local"
 class LocalLauncher:
     """Starts attempts here and sees them end, its own and those of a supervisor that is gone.
 
-    `ahead` keepers are held ready by `prepare`, which takes their start-up out of a hand-off. `bare` starts
-    commands without a keeper (a benchmark's measure of what the keeper costs): no claim, no exit file.
+    `ahead` keepers are held ready by `prepare`, which takes their start-up out of a hand-off. What a command
+    leaves behind is killed `linger_s` after its end. `bare` starts commands without a keeper (a benchmark's measure of
+    what the keeper costs): no claim, no exit file.
     """
 
-    def __init__(self, *, bare: bool = False, ahead: int = 2, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        *,
+        bare: bool = False,
+        ahead: int = 2,
+        linger_s: float = LINGER_S,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._bare = bare
+        self._linger_s = linger_s
         self._clock = clock
         self._boot_id = processes.boot_id()
         self._keepers = Keepers(RUNNER / "keeper.py", ahead=0 if bare else ahead)
@@ -49,7 +58,7 @@ class LocalLauncher:
     def launch(self, request: LaunchRequest) -> Handle:
         """The started attempt. Its log's folder is made; its output folder is not."""
         write_files(request)
-        pid = self._start_bare(request) if self._bare else self._keepers.start(request, request_text(request))
+        pid = self._start_bare(request) if self._bare else self._start_kept(request)
         started = processes.process(pid)
         if started is None:
             raise ProcessLookupError(f"process {pid} was gone before it was seen: another wait() reaped it")
@@ -182,6 +191,9 @@ class LocalLauncher:
         with contextlib.suppress(BlockingIOError):
             while os.read(self._wake_read, 64):
                 pass
+
+    def _start_kept(self, request: LaunchRequest) -> int:
+        return self._keepers.start(request, request_text(request, self._linger_s))
 
     def _start_bare(self, request: LaunchRequest) -> int:
         if request.cwd.resolve() != Path.cwd():

@@ -330,5 +330,22 @@ def test_inner_causes_are_one_line() -> None:
 
 
 def test_what_a_command_leaves_behind_cannot_hold_its_slot_for_ever(tmp_path: Path) -> None:
-    asked = json.loads(request_text(request(tmp_path, "true")))
-    assert asked["linger_s"] == LINGER_S == 600.0
+    launcher = LocalLauncher(linger_s=0.3)
+    script = tmp_path / "leaves.py"
+    script.write_text(
+        "import os, time\n"
+        "if not os.fork():\n"
+        "    os.setsid()\n"
+        "    print('daemon', os.getpid(), flush=True)\n"
+        "    time.sleep(600)\n"
+        "time.sleep(0.2)\n"
+    )
+    asked = request(tmp_path, (*PYTHON, str(script)))
+    handle = launcher.launch(asked)
+    try:
+        assert end(launcher, handle, asked).returncode == 0
+        daemon = int(asked.log_file.read_text().split()[1])
+        until(lambda: processes.process(daemon) is None)
+    finally:
+        launcher.signal(handle, Signal.KILL)
+        launcher.close()
