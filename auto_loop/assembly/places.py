@@ -1,11 +1,13 @@
 """Where a call wants its study and its files: names and places that cannot be, found before anything is made."""
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from auto_loop.domain.call import AutorunCall
 from auto_loop.domain.errors import Fault
+from auto_loop.workspace.layout import Layout
 
 _NAME = re.compile(r"[^\W_][\w.-]*")
 
@@ -22,6 +24,20 @@ def place_faults(call: AutorunCall, root: Path) -> Iterator[Fault]:
             yield Fault(what="it is a folder, and a file is to be written", where=f"{option} {name}")
         elif name and (not_folder := _file_on((root / name).parent)):
             yield Fault(what=f"{not_folder.name} is a file, not a folder", where=f"{option} {name}")
+
+
+def writing_faults(call: AutorunCall, root: Path) -> Iterator[Fault]:
+    """The folders that the loop will write to and may not: else a night ends at the first file that is due."""
+    layout = Layout(root)
+    ledger = root / call.ledger if call.ledger else layout.ledger_file
+    report = root / call.markdown_out if call.markdown_out else layout.reports / "report"
+    folders = [ledger.parent, root / call.output_root, layout.scratch, report.parent, (root / call.summary_out).parent]
+    if call.decide:
+        folders += [(root / name).parent for name in call.cfgs]
+    there = (next(place for place in (folder, *folder.parents) if place.exists()) for folder in folders)
+    for place in dict.fromkeys(there):
+        if place.is_dir() and not os.access(place, os.W_OK | os.X_OK):
+            yield Fault(what="the folder cannot be written to", where=str(place))
 
 
 def _file_on(folder: Path) -> Path | None:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
-from auto_loop.assembly.choices import Choice, choose_pack, choose_profile, choose_slots, planned_slots
+from auto_loop.assembly.choices import Choice, choose_pack, choose_profile, choose_slots, pack_named, planned_slots
 from auto_loop.assembly.own_output import own_output_faults, take_output_dir
-from auto_loop.assembly.places import place_faults
+from auto_loop.assembly.places import place_faults, writing_faults
 from auto_loop.assembly.surroundings import Surroundings
 from auto_loop.domain.call import AutorunCall
 from auto_loop.domain.config import Config
@@ -95,8 +95,11 @@ def prepare(call: AutorunCall, around: Surroundings) -> Prepared:
         found.misuses.append(Fault(what="no config was given", where="--cfgs", hint="name at least one config file"))
     found.misuses += _named_twice(call.cfgs)
     found.misuses += place_faults(call, around.root)
+    found.refusals += writing_faults(call, around.root)
     profile = found.attempt(lambda: choose_profile(call, around.root))
     pack = found.attempt(lambda: choose_pack(call, profile.value, around.root)) if profile else None
+    if profile is None and call.pack:
+        found.attempt(lambda: pack_named(call.pack or "", around.root))
     slots = found.attempt(lambda: choose_slots(call, around))
     if profile is None:
         found.attempt(lambda: load_configs(_files(call, around)))

@@ -3,7 +3,7 @@
 import os
 import subprocess
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -111,8 +111,9 @@ class Redraw:
         self._due = False
         self._child = self._start()
         self._rested_at = self._around.clock() + _REST_S
-        with suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, self._child.pid, _NICE)
+        if self._child is not None:
+            with suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, self._child.pid, _NICE)
 
     def finish(self) -> bool:
         """Draw a last time and wait for it; False when that failed."""
@@ -120,12 +121,14 @@ class Redraw:
             self._child.wait()
         self._due = False
         self._child = self._start()
-        return self._child.wait() == 0
+        return self._child is not None and self._child.wait() == 0
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def _start(self) -> subprocess.Popen[bytes] | None:
+        """The child at work; None where it cannot be started: the disk is full, or its log's folder was taken away."""
         env = inherited(self._around.env)
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("ab") as log:
+        with suppress(OSError), ExitStack() as closed:
+            self.log.parent.mkdir(parents=True, exist_ok=True)
+            log = closed.enter_context(self.log.open("ab"))
             return subprocess.Popen(
                 self._command,
                 cwd=self._around.root,
@@ -135,3 +138,4 @@ class Redraw:
                 env=env,
                 start_new_session=True,  # a terminal's Ctrl-C is for the loop, which still wants its report
             )
+        return None

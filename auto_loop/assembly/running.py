@@ -16,6 +16,7 @@ from auto_loop.assembly.surroundings import Surroundings
 from auto_loop.domain.call import AutorunCall
 from auto_loop.domain.config import Config, Json
 from auto_loop.domain.edits import parse_edits
+from auto_loop.domain.errors import AutoLoopError
 from auto_loop.domain.event import Event
 from auto_loop.domain.job import Outcome
 from auto_loop.domain.slot import Device
@@ -79,7 +80,12 @@ def execute(prepared: Prepared, front: Front, around: Surroundings) -> int:
         signals = stack.enter_context(Signals(launcher.wake))
         parts = join(prepared, ledger, loop, launcher, signals, front, around, redraw)
         front.observer.on_event(started(parts, around))
-        end = Driver(parts).run()
+        try:
+            end = Driver(parts).run()
+        except (AutoLoopError, OSError):  # a full disk, a folder taken away: what was run is not lost
+            redraw.finish()
+            front.say(_unfinished(study))
+            raise
         drawn = redraw.finish()
         return farewell(parts, end, report_files(prepared.call, study, around), around, front, drawn=drawn)
 
@@ -95,9 +101,7 @@ def join(
     redraw: Redraw,
 ) -> Parts:
     """The parts of one loop, joined."""
-    requests = Requests(
-        prepared=prepared, around=around, loop=loop, lease=lambda: lease_port(lease_folder(around.env))
-    )
+    requests = Requests(prepared=prepared, around=around, loop=loop, lease=lambda: lease_port(lease_folder(around.env)))
     return Parts(
         study=prepared.study,
         loop=loop,
@@ -135,7 +139,8 @@ def _loud(prepared: Prepared) -> list[str]:
     """What must not pass in silence: training on the CPU because no GPU was found."""
     slots = prepared.slots.value
     if slots[0].device is Device.CPU and prepared.call.device == "auto":
-        return [f"NO GPU WAS FOUND: training on the CPU, {len(slots)} slots (--device cpu says it without this note)"]
+        count = f"{len(slots)} slot{'s' if len(slots) > 1 else ''}"
+        return [f"NO GPU WAS FOUND: training on the CPU, {count} (--device cpu says it without this note)"]
     return []
 
 
@@ -161,9 +166,7 @@ def report_command(call: AutorunCall, study: str, around: Surroundings) -> Seque
     return [sys.executable, str(_PROGRAM), "report", study, *words, "--quiet"]
 
 
-def farewell(
-    parts: Parts, end: LoopEnd, files: ReportFiles, around: Surroundings, front: Front, *, drawn: bool
-) -> int:
+def farewell(parts: Parts, end: LoopEnd, files: ReportFiles, around: Surroundings, front: Front, *, drawn: bool) -> int:
     """The last lines: how it ended, and where the report is; the exit code."""
     ended = parts.ledger.reading.outcomes(parts.loop)
     failed = [name for name, outcome in ended.items() if outcome in (Outcome.FAILED, Outcome.LOST)]
@@ -176,6 +179,10 @@ def farewell(
         log = shown(around.layout.scratch / "report.log", around.root)
         front.say(f"The report could not be drawn ({log} says why); `auto-loop report {parts.study}` tries again.")
     if not end.finished:
-        front.say(f"The loop is unfinished: `autorun --resume --study {parts.study} --exec` goes on with it.")
+        front.say(_unfinished(parts.study))
         return INTERRUPTED
     return WITH_FAILURES if failed else DONE
+
+
+def _unfinished(study: str) -> str:
+    return f"The loop is unfinished: `autorun --resume --study {study} --exec` goes on with it."

@@ -52,3 +52,11 @@ def test_nothing_new_is_not_drawn_but_at_the_end(redraw: Redraw, clock: FakeCloc
 def test_a_drawing_that_failed_is_said(tmp_path: Path, clock: FakeClock):
     around = replace(Surroundings.here(), layout=Layout(tmp_path), clock=clock)
     assert not Redraw(["sh", "-c", "exit 3"], around).finish()
+
+
+def test_what_cannot_be_started_is_a_drawing_that_failed(redraw: Redraw, clock: FakeClock, tmp_path: Path) -> None:
+    (tmp_path / ".codex_tmp").write_text("no folder")
+    redraw()
+    clock.now += 10
+    redraw.on_event(PROGRESS)
+    assert not redraw.finish()

@@ -1,6 +1,7 @@
 """Bad input: every fault at once, what and where and what to do, a non-zero exit, and nothing launched or left."""
 
 import itertools
+import os
 import subprocess
 from pathlib import Path
 
@@ -73,6 +74,24 @@ def test_faults_of_several_kinds_are_said_in_one_go(project: Project) -> None:
         "no W&B key",
     )
     assert [want for want in wanted if not any(want in line for line in said)] == []
+
+
+def test_folders_that_may_not_be_written_to_are_named_before_anything_is_launched(project: Project) -> None:
+    places = [project.root / name for name in ("configs", "outputs", "reports")]
+    for place in places:
+        place.mkdir()
+    project.write("configs/ok.json", {"lr": 0.1})
+    for place in places:
+        place.chmod(0o555)
+    if os.access(places[0], os.W_OK):
+        pytest.skip("root may write everywhere")
+    said = errors(autorun(project, REFUSED, "--cfgs", "configs/ok.json", *CPU, "--decide", "--exec"))
+    assert said == [f"{name}: the folder cannot be written to" for name in ("outputs", "reports", "configs")]
+
+
+def test_an_unknown_pack_is_named_beside_an_unknown_profile(project: Project) -> None:
+    said = errors(autorun(project, MISUSE, "--cfgs", "ok.json", "--profile", "nosuch", "--pack", "nosuch"))
+    assert [line.partition(":")[0] for line in said] == ["--profile nosuch", "--pack nosuch"]
 
 
 @pytest.mark.parametrize(

@@ -174,6 +174,30 @@ def test_the_same_command_again_gets_as_far_as_the_first_time(world: World) -> N
     assert [job.cfg_file for job in second] == [job.cfg_file for job in first], "no second file of one variant"
 
 
+def test_a_next_config_that_cannot_be_written_ends_the_loop_with_its_report_and_is_made_up_for(world: World) -> None:
+    (world.root / "configs").mkdir()
+    cfgs = tuple(f"configs/{name}" for name in world.configs(2))
+    for name in cfgs:
+        (world.root / Path(name).name).rename(world.root / name)
+    folder, aside = world.root / "configs", world.root / "aside"
+
+    def goes_missing(event: Event) -> None:
+        if event.kind == "job ended" and folder.is_dir():
+            folder.rename(aside)
+            folder.write_text("a file now")
+
+    world.watching.react = goes_missing
+    with pytest.raises(MisuseError, match="cannot be written"):
+        world.run(cfgs=cfgs, decide=True, rounds=2)
+    assert world.said[-1] == "The loop is unfinished: `autorun --resume --study pack --exec` goes on with it."
+    assert "loss" in (world.root / "reports/pack.md").read_text()
+    folder.unlink()
+    aside.rename(folder)
+    world.watching.react = lambda event: None
+    assert world.run(cfgs=(), resume=True, study="pack") == 0
+    assert [job.round for job in world.history().jobs] == [1, 1, 2, 2]
+
+
 def test_a_held_study_is_refused_if_named_and_numbered_if_not(world: World) -> None:
     ledger = world.root / "outputs" / "ledger.sqlite3"
     cfgs = world.configs(1)
