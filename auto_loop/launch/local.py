@@ -216,7 +216,7 @@ def read_exit(file: Path, token: str) -> Exit | None:
     """What the keeper left; None when there is nothing, or it is another attempt's."""
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+    except (OSError, ValueError):
         return None
     if found.get("token") != token:
         return None

@@ -10,6 +10,7 @@ from auto_loop.domain.event import Event
 from auto_loop.domain.fingerprint import fingerprint_of
 from auto_loop.domain.history import History, ProposalRecord, SilenceRecord
 from auto_loop.domain.job import Job, JobId, NewJob, Origin
+from auto_loop.domain.names import within
 from auto_loop.domain.paths import Path
 from auto_loop.domain.proposal import Accepted, Refusal, Silence, Verdict
 from auto_loop.domain.summary import Summary
@@ -133,8 +134,11 @@ def _record(
 
 
 def free_name(stem: str, taken: Iterable[str]) -> str:
-    """`stem`, or the first of `stem-2`, `stem-3`, ... that is not taken: a job's name is one in its loop."""
-    names = set(taken)
+    """`stem`, or the first of `stem-2`, `stem-3`, ... that is not taken: a job's name is one in its loop.
+
+    A stem too long for the names of logs and folders is cut.
+    """
+    names, stem = set(taken), within(stem)
     if stem not in names:
         return stem
     number = 2

@@ -12,6 +12,7 @@ from pathlib import Path
 from auto_loop.domain.config import NO_TYPES, Config, FieldTypes, with_ints
 from auto_loop.domain.edits import Edit, render_edit
 from auto_loop.domain.errors import AutoLoopError, Fault, MisuseError
+from auto_loop.domain.names import within
 from auto_loop.workspace.files import read_text, write_aside
 from auto_loop.workspace.json_text import parse_object
 
@@ -64,7 +65,7 @@ def write_variant(
     `base_fingerprint` is the base config's own, if it is at hand; else the file is read.
     """
     fingerprint = base_fingerprint or load_config(base).config.fingerprint
-    stem = base_name(base.stem)
+    stem = within(base_name(base.stem))
     for suffix in suffixes(fingerprint, edits):
         path = out_dir / f"{stem}_{suffix}.json"
         held = _held(path)

@@ -257,3 +257,15 @@ def test_what_ended_before_it_was_read_is_read_by_the_next_supervisor(world: Wor
     world.watching.react = lambda event: None
     world.run(cfgs=cfgs[:1], launcher=launcher)
     assert [len(one.metrics) for one in world.history().summaries.values()] == [1, 1, 1]
+
+
+def test_a_config_may_have_the_longest_name_that_a_file_can_have(world: World) -> None:
+    (given,) = world.configs(1)
+    name = "c" * 250 + ".json"
+    (world.root / given).rename(world.root / name)
+    assert world.run(cfgs=(name,), decide=True, rounds=3) == 0
+    history = world.history()
+    assert [job.round for job in history.jobs] == [1, 2, 3]
+    assert len({job.name for job in history.jobs}) == 3
+    longest = max(path.name for request in world.requests for path in (request.claim_file, request.log_file))
+    assert len(longest) < 255 - len(".1234567"), "the keeper writes beside it, with its pid"
