@@ -57,8 +57,11 @@ class Requests:
 
     def _files(self, name: str, slot: Slot, attempt: int) -> AttemptFiles:
         layout = self.around.layout
+        log = layout.log_file(slot.index, name, attempt)
+        if log.exists():  # an earlier loop's, or another study's: its words would be taken for this job's
+            log = layout.log_file(slot.index, name, attempt, self.loop)
         return AttemptFiles(
-            log=layout.log_file(slot.index, name, attempt),
+            log=log,
             claim=layout.claim_file(self.loop, name, attempt),
             exit=layout.exit_file(self.loop, name, attempt),
             inner=layout.inner_file(self.loop, name, attempt),

@@ -32,9 +32,12 @@ def run_variant(call: VariantCall, front: Front, around: Surroundings | None = N
     except MisuseError as error:
         raise MisuseError(named_shortly(error.faults, around.root)) from None
     path = shown(variant.path, around.root)
-    remember(call, variant, around)
     for note in variant.notes:
         front.say(f"note: {note}")
+    if variant.config.fingerprint == variant.base_fingerprint:
+        front.say(f"note: the changes leave {call.base_cfg} as it is: the variant is its copy")
+    else:  # a config that came from itself would be shown so in every report
+        remember(call, variant, around)
     try:
         return run_autorun(_run(call, variant, path), front, around) if call.run.execute else DONE
     finally:

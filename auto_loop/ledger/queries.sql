@@ -105,7 +105,8 @@ INSERT INTO origin (fingerprint, parent, parent_cfg, proposer, rule, reason, cha
 VALUES (:fingerprint, :parent, :parent_cfg, :proposer, :rule, :reason, :changes, :notes)
 ON CONFLICT (fingerprint) DO UPDATE
 SET parent = excluded.parent, parent_cfg = excluded.parent_cfg, proposer = excluded.proposer, rule = excluded.rule,
-    reason = excluded.reason, changes = excluded.changes, notes = excluded.notes;
+    reason = CASE WHEN excluded.reason = '' AND excluded.changes = changes THEN reason ELSE excluded.reason END,
+    changes = excluded.changes, notes = excluded.notes;
 
 -- name: origin_of
 SELECT * FROM origin WHERE fingerprint = :fingerprint;

@@ -65,9 +65,10 @@ class Layout:
         """The output folder of a job's attempt: the trainer makes it, never we."""
         return loop_folder / f"{job}{_attempt_suffix(attempt)}"
 
-    def log_file(self, slot: int, job: str, attempt: int = 1) -> Path:
-        """Stdout and stderr of an attempt."""
-        return self.scratch / f"slot{slot}_{job}{_attempt_suffix(attempt)}.log"
+    def log_file(self, slot: int, job: str, attempt: int = 1, loop: int | None = None) -> Path:
+        """Stdout and stderr of an attempt; with its loop's number where another loop's log has the plain name."""
+        suffix = f".loop_{loop:010d}" if loop is not None else ""
+        return self.scratch / f"slot{slot}_{job}{_attempt_suffix(attempt)}{suffix}.log"
 
     def request_file(self, loop: int, job: str, attempt: int) -> Path:
         """What the keeper is to start."""

@@ -215,6 +215,31 @@ def test_one_variant_is_made_and_run_in_the_users_own_folder(project: Project) -
     assert job["metrics"]["eval/loss"]["best"] == 0.25
 
 
+def test_changes_that_change_nothing_are_said_and_give_the_base_no_origin(project: Project) -> None:
+    base = config(project, "base", ("log", 1.0))
+    words = (*SCRIPT, "--changes", "do.0.1@mul=1", "--reason", "none")
+    done = project.call("generate_and_run", "--base-cfg", base, *words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    note, path = done.stdout.splitlines()
+    assert note == f"note: the changes leave {base} as it is: the variant is its copy"
+    assert project.read(path) == project.read(base)
+    assert project.call("autorun", "--cfgs", base, *CPU, "--exec").returncode == 0
+    (job,) = project.summary_jobs("night")
+    assert (job["parent"], job["reason"], job["changes"]) == (None, "", [])
+
+
+def test_the_same_job_of_another_loop_has_a_log_of_its_own(project: Project) -> None:
+    said = config(project, "said", ("raise", "first")), config(project, "mute")
+    for name in said:  # the second one's config takes the first one's name, and prints nothing
+        (project.root / name).rename(project.root / "job.json")
+        project.call("autorun", "--cfgs", "job.json", *CPU, "--exec")
+    first, second = (job.attempts[-1] for job in project.history("night").jobs)
+    assert "first" in Path(first.log_file).read_text()
+    assert Path(first.log_file).name == "slot0_job.log"
+    assert Path(second.log_file).name == f"slot0_job.loop_{project.history('night').jobs[-1].loop}.log"
+    assert Path(second.log_file).read_text() == second.log_tail == ""
+
+
 def test_under_accelerate_too_a_killed_job_says_more_than_its_launchers_exit_code(project: Project) -> None:
     cut = config(project, "cut", ("print", "building the network"), ("kill", "SIGKILL"))
     words = ("--profile", "accelerate-script", "--train-script", "train.py", "--device", "cpu", "--study", "night")

@@ -212,6 +212,10 @@ def test_an_origin_is_remembered_by_fingerprint_and_the_newest_counts(ledger: Le
     newest = Origin(parent_cfg="base.json", reason="second", changes=("a@mul=2",))
     ledger.remember_origin(config.fingerprint, newest)
     assert ledger.origin_of(config.fingerprint) == newest
+    ledger.remember_origin(config.fingerprint, replace(newest, reason=""))
+    assert ledger.origin_of(config.fingerprint) == newest, "made again without a word: the reason is still the one"
+    ledger.remember_origin(config.fingerprint, Origin(changes=("a@set=2",)))
+    assert ledger.origin_of(config.fingerprint) == Origin(changes=("a@set=2",))
 
 
 def test_loops_end_once_with_a_reason(ledger: Ledger) -> None:
