@@ -129,7 +129,7 @@ def prepare(call: AutorunCall, around: Surroundings) -> Prepared:
         fields=fields,
         trainer=trainer,
         output_dir=output_dir,
-        warnings=(*warnings, *_reach(call)),
+        warnings=(*warnings, *_reach(call), *_without_gpus(call, slots)),
         notes=(*fields.notes, *(f"{one.path}: {note}" for one in configs for note in one.notes)),
     )
 
@@ -222,3 +222,11 @@ def _reach(call: AutorunCall) -> list[str]:
         for option, frequency in (("--log-freq", call.log_freq), ("--eval-freq", call.eval_freq))
         if call.steps // frequency < 2
     ]
+
+
+def _without_gpus(call: AutorunCall, slots: Choice[tuple[Slot, ...]] | None) -> list[str]:
+    """Options about GPUs that a call without any cannot follow."""
+    if slots is None or slots.value[0].gpus:
+        return []
+    given = (("--gpus-per-job", call.gpus_per_job), ("--jobs-per-gpu", call.jobs_per_gpu))
+    return [f"{option} {count} means nothing here: there is no GPU in use" for option, count in given if count > 1]

@@ -269,3 +269,8 @@ def test_a_config_may_have_the_longest_name_that_a_file_can_have(world: World) -
     assert len({job.name for job in history.jobs}) == 3
     longest = max(path.name for request in world.requests for path in (request.claim_file, request.log_file))
     assert len(longest) < 255 - len(".1234567"), "the keeper writes beside it, with its pid"
+
+
+def test_options_about_gpus_that_mean_nothing_without_one_are_warned_of(world: World) -> None:
+    world.run(cfgs=world.configs(1), device="cpu", gpus_per_job=2)
+    assert "warning: --gpus-per-job 2 means nothing here: there is no GPU in use" in world.said
