@@ -7,12 +7,13 @@ from pathlib import Path
 from auto_loop.domain.job import Handle
 
 
-def claimed(claim_file: Path, launcher: str) -> Handle | None:
+def claimed(claim_file: Path, launcher: str, token: str) -> Handle | None:
     """The handle of the keeper that made the attempt's claim, or None when it never ran and now never will.
 
     An attempt that was written down as starting may have been launched or not; nobody saw. So a tombstone is linked
     where its claim would be: a keeper that comes later finds it and runs nothing; if a claim is there already, its
-    process is the one to adopt.
+    process is the one to adopt. One that cannot be read was torn by a power cut: the attempt may have run, and
+    nothing of it lives; its handle, by the token alone, leads to the exit if there is one.
     """
     tombstone = claim_file.with_name(f"{claim_file.name}.tombstone.{os.getpid()}")
     tombstone.parent.mkdir(parents=True, exist_ok=True)
@@ -20,14 +21,17 @@ def claimed(claim_file: Path, launcher: str) -> Handle | None:
     try:
         os.link(tombstone, claim_file)
     except FileExistsError:
-        return _read(claim_file, launcher)
+        return _read(claim_file, launcher, token)
     finally:
         tombstone.unlink()
     return None
 
 
-def _read(claim_file: Path, launcher: str) -> Handle | None:
-    claim = json.loads(claim_file.read_text(encoding="utf-8"))
+def _read(claim_file: Path, launcher: str, token: str) -> Handle | None:
+    try:
+        claim = json.loads(claim_file.read_text(encoding="utf-8"))
+    except ValueError:
+        return Handle(launcher=launcher, reference=token)
     if claim.get("tombstone"):
         return None
     return Handle(

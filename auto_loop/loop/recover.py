@@ -29,7 +29,7 @@ def recover(parts: Parts) -> tuple[Live, ...]:
 
 
 def _take_over(parts: Parts, job: Job, attempt: Attempt) -> Live | None:
-    handle = attempt.handle or claimed(Path(attempt.claim_file), parts.launcher.name)
+    handle = attempt.handle or claimed(Path(attempt.claim_file), parts.launcher.name, attempt.token)
     now = parts.workshop.clock()
     if handle is None:
         with parts.ledger.transaction():
