@@ -27,6 +27,8 @@ CLAIM_TAKEN = 111
 CANNOT_CLAIM = 112
 NOT_FOUND = 127
 NOT_STARTED = 126
+NO_ROOM = (28, 122)  # ENOSPC and EDQUOT: importing errno takes time
+PATIENCE = 600  # looks, a second apart
 PR_SET_CHILD_SUBREAPER = 36
 IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 # Python ignores the last two from its own start on, and what is ignored would stay so across exec.
@@ -48,7 +50,7 @@ def main(arguments: list[str]) -> int:
         return CANNOT_CLAIM
     if not claimed:
         return CLAIM_TAKEN
-    write_whole(request["exit"], keep(request))
+    leave(request["exit"], keep(request))
     return 0
 
 
@@ -223,6 +225,18 @@ def earliest_cause(path: str | None) -> Any:
             except (OSError, ValueError):
                 pass  # a cause is a courtesy; the exit must be written without it
     return min(causes, key=lambda cause: cause.get("at", 0), default=None)
+
+
+def leave(path: str, ending: dict[str, Any]) -> None:
+    """Writes the exit, and waits for room on a full disk: a night's result must not be lost over it."""
+    for _ in range(PATIENCE):
+        try:
+            return write_whole(path, ending)
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            time.sleep(1)
+    return write_whole(path, ending)
 
 
 def write_whole(path: str, value: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from auto_loop.runner import schema
+from auto_loop.runner import keeper, schema
 
 KEEPER = Path(__file__).resolve().parents[2] / "auto_loop" / "runner" / "keeper.py"
 PYTHONS = [sys.executable, *filter(None, os.environ.get("AUTO_LOOP_PYTHONS", "").split(os.pathsep))]
@@ -266,3 +266,21 @@ def test_the_earliest_cause_of_all_ranks_is_in_the_exit(attempt: Attempt) -> Non
     Path(f"{attempt.inner}.rank1").write_text(json.dumps(first))
     Path(f"{attempt.inner}.rank2").write_text("torn {")
     assert attempt.keep("sh", "-c", "exit 1")["inner"] == first
+
+
+def test_an_exit_waits_for_room_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = tmp_path / f"a1.exit.{os.getpid()}"
+    full.symlink_to("/dev/full")
+    waits: list[float] = []
+
+    def somebody_makes_room(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 3:
+            full.unlink()
+
+    monkeypatch.setattr(keeper.time, "sleep", somebody_makes_room)
+    keeper.leave(str(tmp_path / "a1.exit"), {"returncode": 0})
+    assert json.loads((tmp_path / "a1.exit").read_text()) == {"returncode": 0}
+    assert len(waits) == 3
+    with pytest.raises(FileNotFoundError):
+        keeper.leave(str(tmp_path / "gone" / "a1.exit"), {"returncode": 0})
