@@ -105,9 +105,7 @@ def _judge(parts: Parts, candidates: Sequence[Candidate], seen: frozenset[str], 
         for one in candidates:
             if id(one.proposal) in bad:
                 text = f"the trainer would refuse it: {bad[id(one.proposal)]}"
-                refusal = Refusal(
-                    parent=one.parent.id, proposal=one.proposal, verdict=Verdict.REFUSED, reasons=(text,)
-                )
+                refusal = Refusal(parent=one.parent.id, proposal=one.proposal, verdict=Verdict.REFUSED, reasons=(text,))
                 refused.append(refusal)
         candidates = [one for one in candidates if id(one.proposal) not in bad]
 
