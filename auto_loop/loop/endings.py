@@ -49,7 +49,7 @@ def _cause(exit_seen: Exit) -> str:
             return "ended by SIGTERM"
         case 1:
             # The runner leaves a cause for every end inside Python: this one came from outside, or before it.
-            return "exit code 1 and no cause from inside: killed (for want of memory?), a full disk, or it never began"
+            return "exit code 1 and no cause from inside: the trainer was killed (out of memory?) or the disk is full"
         case code:
             return f"exit code {code}"
 
