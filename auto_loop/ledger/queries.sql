@@ -184,8 +184,15 @@ FROM job WHERE loop = :loop AND round = :round;
 SELECT DISTINCT job.config FROM loop JOIN job ON job.loop = loop.number
 WHERE loop.study = :study AND EXISTS (SELECT 1 FROM attempt WHERE attempt.job = job.id);
 
--- name: configs_of_loop
-SELECT text FROM config WHERE fingerprint IN (SELECT config FROM job WHERE loop = :loop) ORDER BY rowid;
+-- name: configs_tried
+SELECT text FROM config
+WHERE fingerprint IN (
+    SELECT job.config FROM loop CROSS JOIN job ON job.loop = loop.number
+    WHERE loop.study = :study
+      AND (loop.number = :loop
+        OR (job.state <> 'queued' AND (job.outcome IS NULL OR job.outcome NOT IN ('cancelled', 'lost'))))
+)
+ORDER BY rowid;
 
 -- name: events
 SELECT event.*, loop.study FROM event JOIN loop ON loop.number = event.loop

@@ -168,9 +168,12 @@ class Reading:
         """The fingerprints of all configs that the study has launched."""
         return frozenset(row["config"] for row in self._db.rows("launched_fingerprints", study=study))
 
-    def configs(self, loop: int) -> tuple[Config, ...]:
-        """Every different config of the loop's jobs, the queued ones included, oldest first."""
-        return tuple(Config(row["text"]) for row in self._db.rows("configs_of_loop", loop=loop))
+    def tried(self, study: str, loop: int) -> tuple[Config, ...]:
+        """Every different config that the study has run or runs, and those that this loop will, oldest first.
+
+        What an earlier loop only queued, cancelled or lost was not tried.
+        """
+        return tuple(Config(row["text"]) for row in self._db.rows("configs_tried", study=study, loop=loop))
 
     def _jobs(self, found: Iterable[Row]) -> tuple[Job, ...]:
         """Jobs with their attempts, one query a job: for the few that are open."""

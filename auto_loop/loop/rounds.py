@@ -79,15 +79,15 @@ def _of_round(parts: Parts, number: int, summaries: Mapping[JobId, Summary]) -> 
 
 @lru_cache(maxsize=1 << 16)
 def _fingerprint(config: Config, ignored: tuple[Path, ...]) -> str:
-    """Remembered: a loop's configs are asked for again after every round."""
+    """Remembered: a study's configs are asked for again after every round."""
     return fingerprint_of(config, ignored)
 
 
 def _decide(parts: Parts, history: History, room: int) -> _Decision:
     offer = Rulebook(pack=parts.pack, looked_for=parts.meter.looked_for).offer(history.jobs, history)
     ignored = parts.guardrails.ignore
-    # Of this loop alone: the same command again starts from the same configs, and must get as far as the first time.
-    seen = frozenset(_fingerprint(config, ignored) for config in parts.ledger.reading.configs(parts.loop))
+    tried = parts.ledger.reading.tried(parts.study, parts.loop)
+    seen = frozenset(_fingerprint(config, ignored) for config in tried)
     ruling = _judge(parts, offer.candidates, seen, room)
     return _Decision(ruling=ruling, silences=(*offer.silences, *ruling.silences))
 

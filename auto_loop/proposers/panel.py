@@ -67,7 +67,7 @@ def judge(
     seen: frozenset[str] = frozenset(),
     types: FieldTypes = NO_TYPES,
 ) -> Ruling:
-    """A verdict for each candidate. `seen` are the fingerprints (`fingerprint_of`) of the loop's configs so far."""
+    """A verdict for each candidate. `seen` are the fingerprints (`fingerprint_of`) of what the study has tried."""
     able: list[_Able] = []
     refused: dict[int, Refusal] = {}
     for at, candidate in enumerate(candidates):
@@ -98,7 +98,7 @@ def _checked(
     if fingerprint == fingerprint_of(parent.config, rails.ignore):
         reasons.append("it changes nothing of its parent's config")
     elif fingerprint in seen:
-        reasons.append("the loop has this very config already")
+        reasons.append("the study has tried this very config already")
     if reasons:
         return _refusal(candidate, tuple(reasons))
     made_by = _making(parent.config, checked.config, (*edits, *checked.added), types)

@@ -139,7 +139,7 @@ def test_another_kind_of_value_is_refused(path: str, value: Any, said: str) -> N
     assert said in reasons(proposed({path: value}))
 
 
-def test_what_the_loop_has_already_is_refused() -> None:
+def test_what_the_study_has_tried_already_is_refused() -> None:
     child = with_values(ot__loss_config__reg=0.4, output_dir="elsewhere", seed=3)
     seen = frozenset({fingerprint_of(Config.of(child), RAILS.ignore)})
     assert "already" in reasons(proposed({REG: 0.4}), seen=seen)

@@ -44,7 +44,7 @@ def test_three_rounds_of_four_jobs_with_what_changed_and_why(world: World) -> No
     assert "loss ended at" in report
 
 
-def test_no_config_of_a_loop_is_proposed_twice(world: World) -> None:
+def test_no_config_of_a_study_is_proposed_twice(world: World) -> None:
     world.run(cfgs=world.configs(4), decide=True, rounds=3, concurrency=2)
     rates = [job.config.data()["lr"] for job in world.history().jobs]
     assert len(rates) == len(set(rates))
@@ -166,11 +166,30 @@ def test_the_same_command_again_is_a_new_loop_of_the_same_study(world: World) ->
     assert [(one["round"], len(one["jobs"])) for one in rounds] == [(1, 2), (1, 2)]
 
 
-def test_the_same_command_again_gets_as_far_as_the_first_time(world: World) -> None:
+def test_the_same_command_again_repeats_no_variant_that_the_study_has_tried_and_says_so(world: World) -> None:
     cfgs = world.configs(2)
     assert world.run(cfgs=cfgs, decide=True, rounds=2) == world.run(cfgs=cfgs, decide=True, rounds=2) == 0
     first, second = ([job for job in world.history().jobs if job.loop == one.number] for one in world.history().loops)
-    assert [job.round for job in second] == [1, 1, 2, 2]
+    tried = {job.config for job in first}
+    assert [job.round for job in second][:2] == [1, 1]
+    assert not tried & {job.config for job in second if job.round > 1}
+    refused = [row for row in world.history().proposals if row.loop == second[0].loop and row.round == 1]
+    assert "the study has tried this very config already" in {reason for row in refused for reason in row.reasons}
+
+
+def test_a_variant_that_an_interrupted_loop_only_queued_may_be_proposed_again(world: World) -> None:
+    def leave(event: Event) -> None:
+        if event.kind == "round decided":
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    cfgs = world.configs(2)
+    world.watching.react = leave
+    assert world.run(cfgs=cfgs, decide=True, rounds=2) == 130
+    world.watching.react = lambda event: None
+    assert world.run(cfgs=cfgs, decide=True, rounds=2) == 0
+    first, second = ([job for job in world.history().jobs if job.loop == one.number] for one in world.history().loops)
+    assert [job.state for job in first if job.round == 2] == [JobState.QUEUED] * 2
+    assert [job.config for job in second] == [job.config for job in first]
     assert [job.cfg_file for job in second] == [job.cfg_file for job in first], "no second file of one variant"
 
 
