@@ -3,6 +3,7 @@
 import signal
 
 from auto_loop.domain.job import Ending, Exit, Outcome
+from auto_loop.domain.secrets import masked
 
 # accelerate and python end a clean finish on SIGTERM with this code (128 + 15).
 _TERMINATED = 143
@@ -12,7 +13,7 @@ def ending(exit_seen: Exit, log_tail: str, *, asked_to_stop: bool) -> Ending:
     """The judged end of an attempt.
 
     A clean exit after a request to stop is STOPPED, not SUCCEEDED; an exit that nobody saw is LOST. The log's last
-    lines are kept for what did not go well only.
+    lines are kept for what did not go well only. Whatever looks like a key is masked in both: they go into the ledger.
     """
     outcome = _outcome(exit_seen, asked_to_stop=asked_to_stop)
     if outcome is Outcome.SUCCEEDED:
@@ -21,8 +22,8 @@ def ending(exit_seen: Exit, log_tail: str, *, asked_to_stop: bool) -> Ending:
         ended_at=exit_seen.ended_at,
         outcome=outcome,
         returncode=exit_seen.returncode,
-        cause="stopped on request" if outcome is Outcome.STOPPED else _cause(exit_seen),
-        log_tail=log_tail,
+        cause="stopped on request" if outcome is Outcome.STOPPED else masked(_cause(exit_seen)),
+        log_tail=masked(log_tail),
     )
 
 
