@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from auto_loop.domain.series import Source
 from auto_loop.readers.base import Cursor, FilePlace
 from auto_loop.readers.log_blocks import LogRecords
-from auto_loop.readers.wandb_datastore import DatastoreRows, WandbDatastore
+from auto_loop.readers.wandb_datastore import DatastoreRows, wandb_datastore
 from auto_loop.readers.wandb_records import history_bytes, slow_row
 from tests.readers import encode
 
@@ -80,7 +80,7 @@ def read_cost(folder: Path) -> tuple[Cost, Cost, Cost]:
 
 
 def check(folder: Path) -> None:
-    reading = WandbDatastore().read(folder)
+    reading = wandb_datastore().read(folder)
     assert len(reading.series) == KEYS, sorted(reading.series)
     assert all(len(one.steps) == ROWS for one in reading.series.values())
 
@@ -105,7 +105,7 @@ def tail_cost(folder: Path) -> tuple[Cost, Cost]:
     with file.open("ab") as stream:
         new = records(LONG_HISTORY, LONG_HISTORY + NEW_ROWS, KEYS)
         stream.write(b"".join(encode.chunks(new, file.stat().st_size)))
-    reader = WandbDatastore()
+    reader = wandb_datastore()
     points, after = reader.tail(folder, cursor)
     assert len(points) == NEW_ROWS * KEYS, len(points)
     return cost(lambda: reader.tail(folder, cursor), 5), cost(lambda: reader.tail(folder, after), 5)

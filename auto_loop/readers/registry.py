@@ -6,12 +6,12 @@ from pathlib import Path
 from auto_loop.readers.base import Cursor, Point, Reader, Reading
 from auto_loop.readers.final_only import FinalOnly
 from auto_loop.readers.url import DEFAULT_BASE_URL, recorded_url
-from auto_loop.readers.wandb_datastore import WandbDatastore
-from auto_loop.readers.wandb_history import WandbHistory
+from auto_loop.readers.wandb_datastore import wandb_datastore
+from auto_loop.readers.wandb_history import wandb_history
 from auto_loop.readers.windows import Windows
 
 # In the order of `Source`: the first that has numbers wins.
-READERS: tuple[Reader, ...] = (WandbHistory(), Windows(), WandbDatastore(), FinalOnly())
+READERS: tuple[Reader, ...] = (wandb_history(), Windows(), wandb_datastore(), FinalOnly())
 
 
 def read_run(folder: Path, base_url: str = DEFAULT_BASE_URL) -> Reading | None:

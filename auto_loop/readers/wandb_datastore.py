@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from auto_loop.domain.series import Source
-from auto_loop.readers.base import Cursor, FilePlace, Point, Reading, Row
-from auto_loop.readers.files import follow, gather
+from auto_loop.readers.base import FilePlace, Row
 from auto_loop.readers.log_blocks import LogRecords
-from auto_loop.readers.run_folders import RunFolder, run_folders
+from auto_loop.readers.run_folders import RunFolder
 from auto_loop.readers.wandb_records import MalformedError, RowDecoder, RunRecord, exit_code_of, run_of
+from auto_loop.readers.wandb_runs import WandbRuns
 
 Told = TypeVar("Told")
 _RECORDS_BEFORE_RUN = 64  # the run record is among the first; do not search a long file for it
@@ -56,35 +56,6 @@ class DatastoreRows:
         return self._records.damage.notes(self._name) + unreadable
 
 
-class WandbDatastore:
-    """The reader of `.wandb` files."""
-
-    source = Source.WANDB
-
-    def looked_for(self, folder: Path) -> tuple[str, ...]:
-        """The place below an output folder."""
-        return ((folder / "wandb" / "*run*" / "run-*.wandb").as_posix(),)
-
-    def can_read(self, folder: Path) -> bool:
-        """Whether any W&B run there has such a file."""
-        return any(_files(run) for run in run_folders(folder))
-
-    def read(self, folder: Path) -> Reading:
-        """The newest W&B run that has numbers."""
-        notes: list[str] = []
-        for run in run_folders(folder):
-            gathered = gather(_files(run), DatastoreRows, self.source)
-            notes.extend(gathered.notes)
-            if gathered.series:
-                return Reading(source=self.source, series=gathered.series, run_id=run[-1].run_id, notes=tuple(notes))
-        return Reading(source=self.source, notes=tuple(notes))
-
-    def tail(self, folder: Path, cursor: Cursor | None) -> tuple[list[Point], Cursor]:
-        """What the newest W&B run logged since."""
-        files = next((files for run in run_folders(folder) if (files := _files(run))), ())
-        return follow(files, DatastoreRows, self.source, cursor)
-
-
 def run_record(one: RunFolder) -> RunRecord | None:
     """Who the run in a W&B run folder is, or None when its file does not say (yet)."""
     return _first(one, _RECORDS_BEFORE_RUN, run_of)
@@ -109,3 +80,10 @@ def _first(one: RunFolder, most: int | None, told: Callable[[bytes], Told | None
 def _files(run: Sequence[RunFolder]) -> tuple[Path, ...]:
     """The `.wandb` files of the run's folders, oldest folder first."""
     return tuple(file for one in run for file in sorted(one.folder.glob("run-*.wandb")))
+
+
+def wandb_datastore() -> WandbRuns:
+    """The reader of `.wandb` files."""
+    return WandbRuns(
+        source=Source.WANDB, places=("wandb/*run*/run-*.wandb",), files_of=_files, scanner=DatastoreRows
+    )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from auto_loop.readers.wandb_history import WandbHistory
+from auto_loop.readers.wandb_history import wandb_history
 from auto_loop.readers.windows import Windows
 
 
@@ -86,17 +86,17 @@ def test_a_whole_last_line_without_its_newline_is_read_but_not_tailed(tmp_path):
 
 def test_one_key_a_line_is_one_row_a_step(tmp_path):
     history(tmp_path, {"_step": 5, "train/loss": 2.0}, {"_step": 5, "train/lr": 0.1}, {"_step": 5, "train/loss": 1.0})
-    assert points(WandbHistory().read(tmp_path)) == {"train/loss": [(5, 1.0)], "train/lr": [(5, 0.1)]}
+    assert points(wandb_history().read(tmp_path)) == {"train/loss": [(5, 1.0)], "train/lr": [(5, 0.1)]}
 
 
 def test_late_rows_were_dropped_by_wandb_and_are_here(tmp_path):
     history(tmp_path, {"_step": 5, "loss": 2.0}, {"_step": 3, "loss": 9.0, "_late": True}, {"_step": 5, "lr": 1.0})
-    assert points(WandbHistory().read(tmp_path)) == {"loss": [(5, 2.0)], "lr": [(5, 1.0)]}
+    assert points(wandb_history().read(tmp_path)) == {"loss": [(5, 2.0)], "lr": [(5, 1.0)]}
 
 
 def test_numbers_that_were_written_as_words(tmp_path):
     history(tmp_path, {"_step": 1, "loss": "Infinity", "name": "Infinite"})
-    assert points(WandbHistory().read(tmp_path)) == {"loss": [(1, float("inf"))]}
+    assert points(wandb_history().read(tmp_path)) == {"loss": [(1, float("inf"))]}
 
 
 @pytest.mark.parametrize(
@@ -110,13 +110,13 @@ def test_numbers_that_were_written_as_words(tmp_path):
 )
 def test_mirrored_and_legacy_places(tmp_path, run):
     history(tmp_path, {"_step": 1, "loss": 2.0}, run=run)
-    reading = WandbHistory().read(tmp_path)
+    reading = wandb_history().read(tmp_path)
     assert (points(reading), reading.run_id) == ({"loss": [(1, 2.0)]}, "abc")
 
 
 def test_latest_run_may_be_all_there_is(tmp_path):
     history(tmp_path, {"_step": 1, "loss": 2.0}, run="latest-run/files")
-    assert points(WandbHistory().read(tmp_path)) == {"loss": [(1, 2.0)]}
+    assert points(wandb_history().read(tmp_path)) == {"loss": [(1, 2.0)]}
 
 
 def test_latest_run_is_no_second_run(tmp_path, monkeypatch):
@@ -124,7 +124,7 @@ def test_latest_run_is_no_second_run(tmp_path, monkeypatch):
     (tmp_path / "wandb" / "latest-run").symlink_to("run-20260101_000000-abc")
     monkeypatch.chdir(tmp_path)
     for folder in (tmp_path, Path()):
-        tailed, cursor = WandbHistory().tail(folder, None)
+        tailed, cursor = wandb_history().tail(folder, None)
         assert (len(tailed), len(cursor.files)) == (1, 1)
 
 
@@ -132,27 +132,27 @@ def test_a_link_to_nowhere_is_no_error(tmp_path):
     (tmp_path / "wandb").mkdir()
     (tmp_path / "wandb" / "latest-run").symlink_to("gone")
     (tmp_path / "wandb" / "run-loop").symlink_to("run-loop")
-    assert WandbHistory().read(tmp_path).series == {}
+    assert wandb_history().read(tmp_path).series == {}
 
 
 def test_a_resumed_run_is_merged_and_the_later_wins(tmp_path):
     history(tmp_path, {"_step": 2, "loss": 9.0}, {"_step": 3, "loss": 8.0}, run="run-20260102_000000-abc/files")
     history(tmp_path, {"_step": 1, "loss": 1.0}, {"_step": 2, "loss": 2.0}, run="run-20260101_000000-abc/files")
-    assert points(WandbHistory().read(tmp_path)) == {"loss": [(1, 1.0), (2, 9.0), (3, 8.0)]}
+    assert points(wandb_history().read(tmp_path)) == {"loss": [(1, 1.0), (2, 9.0), (3, 8.0)]}
 
 
 def test_of_two_runs_the_newer_one_with_numbers_is_read(tmp_path):
     history(tmp_path, {"_step": 1, "loss": 1.0}, run="run-20260101_000000-old/files")
     history(tmp_path, {"_step": 1, "loss": 2.0}, run="run-20260102_000000-new/files")
     history(tmp_path, {"_step": 1, "note": "empty"}, run="run-20260103_000000-bare/files")
-    reading = WandbHistory().read(tmp_path)
+    reading = wandb_history().read(tmp_path)
     assert (reading.run_id, points(reading)) == ("new", {"loss": [(1, 2.0)]})
 
 
 def test_a_wandb_run_folder_itself_can_be_read(tmp_path):
     history(tmp_path, {"_step": 1, "loss": 1.0})
     for folder in (tmp_path / "wandb", tmp_path / "wandb" / "run-20260101_000000-abc"):
-        assert points(WandbHistory().read(folder)) == {"loss": [(1, 1.0)]}
+        assert points(wandb_history().read(folder)) == {"loss": [(1, 1.0)]}
 
 
 def test_the_trainers_logged_step_is_the_step_when_it_rises(tmp_path):
@@ -164,7 +164,7 @@ def test_the_trainers_logged_step_is_the_step_when_it_rises(tmp_path):
         {"_step": 4, "global_step": 300, "train/loss": 0.1},
     )
     expected = {"train/loss": [(100, 1.0), (200, 0.5), (300, 0.1)], "eval/l1": [(200, 0.5)], "warm": [(100, 1.0)]}
-    assert points(WandbHistory().read(tmp_path)) == expected
+    assert points(wandb_history().read(tmp_path)) == expected
 
 
 def test_a_step_that_train_and_eval_rows_share_is_the_step(tmp_path):
@@ -172,8 +172,8 @@ def test_a_step_that_train_and_eval_rows_share_is_the_step(tmp_path):
     evals = ({"_step": 2 * n + 1, "train/global_step": 50 * n, "eval/loss": 2.0 / n} for n in (1, 2))
     history(tmp_path, *(row for pair in zip(train, evals, strict=True) for row in pair))
     expected = {"train/loss": [(50, 1.0), (100, 0.5)], "eval/loss": [(50, 2.0), (100, 1.0)]}
-    assert points(WandbHistory().read(tmp_path)) == expected
-    tailed, _ = WandbHistory().tail(tmp_path, None)
+    assert points(wandb_history().read(tmp_path)) == expected
+    tailed, _ = wandb_history().tail(tmp_path, None)
     assert {(p.name, p.step) for p in tailed} == {(name, step) for name in expected for step in (50, 100)}
 
 
@@ -187,7 +187,7 @@ def test_a_column_that_is_no_step_leaves_wandbs_own(tmp_path, steps):
     for row, step in zip(rows, steps, strict=False):
         row["step"] = step
     history(tmp_path, *rows)
-    reading = WandbHistory().read(tmp_path)
+    reading = wandb_history().read(tmp_path)
     assert reading.series["train/loss"].steps.tolist() == [0, 1, 2]
     assert "step" in reading.series
 
@@ -197,12 +197,12 @@ def test_a_tail_goes_by_the_trainers_step_too(tmp_path):
     rows.insert(4, {"_step": 4, "eval/l1": 0.5})
     expected = {
         (name, step)
-        for name, pairs in points(WandbHistory().read(history(tmp_path, *rows))).items()
+        for name, pairs in points(wandb_history().read(history(tmp_path, *rows))).items()
         for step, _ in pairs
     }
     cursor, told = None, set()
     for end in range(1, len(rows) + 1):
         history(tmp_path, *rows[:end])
-        new, cursor = WandbHistory().tail(tmp_path, cursor)
+        new, cursor = wandb_history().tail(tmp_path, cursor)
         told |= {(p.name, p.step) for p in new}
     assert told == expected == {("train/loss", 100 * n) for n in range(1, 9)} | {("eval/l1", 400)}

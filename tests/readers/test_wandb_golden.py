@@ -10,7 +10,7 @@ import pytest
 from auto_loop.domain.series import Source
 from auto_loop.readers.registry import read_run
 from auto_loop.readers.run_folders import run_folders
-from auto_loop.readers.wandb_datastore import WandbDatastore, exit_code, run_record
+from auto_loop.readers.wandb_datastore import exit_code, run_record, wandb_datastore
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "wandb"
 VERSIONS = sorted(path.parent.name for path in GOLDEN.glob("*/expected.json"))
@@ -55,7 +55,7 @@ def test_the_eight_versions_are_there():
 def test_a_run_is_read_whole(version, part, tmp_path):
     copy_parts(version, tmp_path, (part,))
     expected = json.loads((GOLDEN / version / "expected.json").read_text())
-    reading = WandbDatastore().read(tmp_path)
+    reading = wandb_datastore().read(tmp_path)
     assert_same(reading.series, numeric(expected["parts"][part - 1]["rows"]))
     assert (reading.notes, reading.run_id, reading.source) == ((), "fixture01", Source.WANDB)
 
@@ -84,7 +84,7 @@ def test_a_tail_in_pieces_gives_the_same_points(version, tmp_path):
     (file,) = tmp_path.glob("wandb/*/run-*.wandb")
     data = file.read_bytes()
     file.write_bytes(b"")
-    reader, cursor, points = WandbDatastore(), None, []
+    reader, cursor, points = wandb_datastore(), None, []
     for end in [7, *range(1000, len(data), 7001), len(data)]:
         with file.open("ab") as stream:
             stream.write(data[file.stat().st_size : end])

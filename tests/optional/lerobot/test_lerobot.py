@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from auto_loop.readers.wandb_datastore import WandbDatastore
+from auto_loop.readers.wandb_datastore import wandb_datastore
 
 PYTHON = os.environ.get("AUTO_LOOP_LEROBOT_PYTHON", "")
 HERE = Path(__file__).resolve().parent
@@ -141,7 +141,7 @@ def test_the_losses_are_those_that_lerobot_printed(night: Night) -> None:
 def test_the_mirror_says_what_wandbs_own_file_says(night: Night) -> None:
     for job in night.all_jobs():
         folder = night.folder / job["output_dir"]
-        binary = WandbDatastore().read(folder).series
+        binary = wandb_datastore().read(folder).series
         assert {"train/loss", "train/l1_loss", "train/grad_norm", "train/lr"} <= set(binary)
         for name, series in binary.items():
             if not name.startswith("_"):
