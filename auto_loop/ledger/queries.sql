@@ -180,10 +180,6 @@ SELECT :round AS round, sum(state = 'queued') AS queued, sum(state IN ('starting
        sum(state = 'done') AS done
 FROM job WHERE loop = :loop AND round = :round;
 
--- name: launched_fingerprints
-SELECT DISTINCT job.config FROM loop JOIN job ON job.loop = loop.number
-WHERE loop.study = :study AND EXISTS (SELECT 1 FROM attempt WHERE attempt.job = job.id);
-
 -- name: configs_tried
 SELECT text FROM config
 WHERE fingerprint IN (

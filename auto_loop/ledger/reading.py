@@ -164,10 +164,6 @@ class Reading:
         row = self._db.row("origin_of", fingerprint=fingerprint)
         return None if row is None else rows.origin_of(row)
 
-    def fingerprints(self, study: str) -> frozenset[str]:
-        """The fingerprints of all configs that the study has launched."""
-        return frozenset(row["config"] for row in self._db.rows("launched_fingerprints", study=study))
-
     def tried(self, study: str, loop: int) -> tuple[Config, ...]:
         """Every different config that the study has run or runs, and those that this loop will, oldest first.
 
