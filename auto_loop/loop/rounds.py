@@ -84,7 +84,8 @@ def _fingerprint(config: Config, ignored: tuple[Path, ...]) -> str:
 
 
 def _decide(parts: Parts, history: History, room: int) -> _Decision:
-    offer = Rulebook(pack=parts.pack, looked_for=parts.meter.looked_for).offer(history.jobs, history)
+    snapshot = parts.ledger.reading.snapshot(parts.study, parts.loop, 0)
+    offer = Rulebook(pack=parts.pack, looked_for=parts.meter.looked_for).propose(snapshot, history, room)
     ignored = parts.guardrails.ignore
     tried = parts.ledger.reading.tried(parts.study, parts.loop)
     seen = frozenset(_fingerprint(config, ignored) for config in tried)
