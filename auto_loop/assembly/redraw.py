@@ -12,6 +12,7 @@ from auto_loop.assembly.choices import pack_named
 from auto_loop.assembly.surroundings import Surroundings
 from auto_loop.domain.errors import AutoLoopError, Fault, MisuseError
 from auto_loop.domain.event import Event
+from auto_loop.domain.secrets import secrets_of
 from auto_loop.launch.environment import inherited
 from auto_loop.ledger.reading import Reading
 from auto_loop.reporting.files import write_markdown, write_summary
@@ -57,7 +58,6 @@ def lens_of(pack: Pack, around: Surroundings) -> Lens:
         for low, high in [metric.band or (None, None)]
         if metric.band is not None or metric.dead is not None
     }
-    secrets = tuple(v for k, v in around.env.items() if k.endswith(("_KEY", "_TOKEN", "_SECRET", "_PASSWORD")) and v)
     return Lens(
         main_metric=pack.main_metric,
         min_difference=pack.objective.min_difference,
@@ -66,7 +66,7 @@ def lens_of(pack: Pack, around: Surroundings) -> Lens:
         direction=pack.direction,
         canonical=pack.canonical,
         root=str(around.root),
-        secrets=secrets,
+        secrets=secrets_of(around.env),
     )
 
 

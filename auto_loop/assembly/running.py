@@ -19,6 +19,7 @@ from auto_loop.domain.edits import parse_edits
 from auto_loop.domain.errors import AutoLoopError
 from auto_loop.domain.event import Event
 from auto_loop.domain.job import Outcome
+from auto_loop.domain.secrets import secrets_of
 from auto_loop.domain.slot import Device
 from auto_loop.launch.base import Launcher
 from auto_loop.launch.local import LocalLauncher
@@ -122,6 +123,7 @@ def join(
             refused_by_trainer=lambda configs: refused_configs(prepared.trainer, configs),
             log_tail=lambda file: tail_text(Path(file), _LOG_TAIL_BYTES),
             redraw=redraw,
+            secrets=secrets_of(around.env),
             clock=around.clock,
             new_token=around.new_token,
         ),

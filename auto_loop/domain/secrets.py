@@ -5,10 +5,11 @@ masked, and so is every value that the caller knows to be one. Too much masked c
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 MASK = "***"
 
+_NAMES = ("_KEY", "_TOKEN", "_SECRET", "_PASSWORD")
 _SHORTEST_KNOWN = 6  # a known "secret" of fewer characters would blank ordinary words
 
 # Each pattern keeps its group `keep` (if it has one) and masks the rest. None begins with a repetition, so that a
@@ -32,6 +33,11 @@ _SHAPES = tuple(
         r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}",  # a JSON web token
     )
 )
+
+
+def secrets_of(env: Mapping[str, str]) -> tuple[str, ...]:
+    """The values that an environment names as secrets: its keys, tokens and passwords."""
+    return tuple(value for name, value in env.items() if name.endswith(_NAMES) and value)
 
 
 def masked(text: str, known: Iterable[str] = ()) -> str:

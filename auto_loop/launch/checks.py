@@ -155,9 +155,3 @@ def output_faults(output_dirs: Iterable[str], root: Path) -> tuple[Fault, ...]:
         for folder in output_dirs
         if os.path.lexists(root / folder)
     )
-
-
-def mask_secrets(text: str, env: Mapping[str, str]) -> str:
-    """`text` without the environment's own secrets, nor anything that looks like one."""
-    known = (value for name, value in env.items() if name.endswith(("_KEY", "_TOKEN", "_SECRET", "_PASSWORD")))
-    return masked(text, known)

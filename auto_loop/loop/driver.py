@@ -126,7 +126,8 @@ class Driver:
 
     def _write_exit(self, live: Live, seen: Exit) -> tuple[Job, Attempt]:
         asked = live.attempt.id in self._stops.asked
-        judged = ending(seen, self._work.log_tail(live.attempt.log_file), asked_to_stop=asked)
+        tail = self._work.log_tail(live.attempt.log_file)
+        judged = ending(seen, tail, asked_to_stop=asked, secrets=self._work.secrets)
         self._parts.ledger.finish_attempt(live.attempt.id, judged)
         self._live.pop(live.attempt.id, None)
         detail: dict[str, Json] = {

@@ -9,11 +9,12 @@ from auto_loop.domain.secrets import masked
 _TERMINATED = 143
 
 
-def ending(exit_seen: Exit, log_tail: str, *, asked_to_stop: bool) -> Ending:
+def ending(exit_seen: Exit, log_tail: str, *, asked_to_stop: bool, secrets: tuple[str, ...] = ()) -> Ending:
     """The judged end of an attempt.
 
     A clean exit after a request to stop is STOPPED, not SUCCEEDED; an exit that nobody saw is LOST. The log's last
-    lines are kept for what did not go well only. Whatever looks like a key is masked in both: they go into the ledger.
+    lines are kept for what did not go well only. `secrets`, and whatever looks like one, are masked in cause and log:
+    both go into the ledger.
     """
     outcome = _outcome(exit_seen, asked_to_stop=asked_to_stop)
     if outcome is Outcome.SUCCEEDED:
@@ -22,8 +23,8 @@ def ending(exit_seen: Exit, log_tail: str, *, asked_to_stop: bool) -> Ending:
         ended_at=exit_seen.ended_at,
         outcome=outcome,
         returncode=exit_seen.returncode,
-        cause="stopped on request" if outcome is Outcome.STOPPED else masked(_cause(exit_seen)),
-        log_tail=masked(log_tail),
+        cause="stopped on request" if outcome is Outcome.STOPPED else masked(_cause(exit_seen), secrets),
+        log_tail=masked(log_tail, secrets),
     )
 
 

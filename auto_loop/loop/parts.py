@@ -45,7 +45,7 @@ class Workshop:
     `request_for(job, slot, attempt number, token)` builds an attempt's request, pure. `write_variant(parent's config
     file, parent's config, edits, config)` writes a next config and gives its file. `refused_by_trainer(configs)` asks
     the trainer's own config class: a fault's text for each config that it would refuse, by position. `redraw()` has the
-    report drawn anew; the drawing is a child process's.
+    report drawn anew; the drawing is a child process's. `secrets` are values that nothing written may hold.
     """
 
     request_for: Callable[[Job, Slot, int, str], LaunchRequest]
@@ -54,6 +54,7 @@ class Workshop:
     refused_by_trainer: Callable[[tuple[Config, ...]], Mapping[int, str]]
     log_tail: Callable[[str], str]
     redraw: Callable[[], None]
+    secrets: tuple[str, ...]
     clock: Callable[[], float]
     new_token: Callable[[], str]
 

@@ -3,6 +3,7 @@
 import pytest
 
 from auto_loop.domain.job import Ending, Exit, Outcome
+from auto_loop.domain.secrets import secrets_of
 from auto_loop.loop.endings import ending
 
 KEY = "0123456789abcdef0123456789abcdef01234567"
@@ -43,3 +44,9 @@ def test_what_looks_like_a_key_reaches_neither_cause_nor_log_tail() -> None:
     assert KEY not in found.cause + found.log_tail
     assert "was refused" in found.cause
     assert "boom" in found.log_tail
+
+
+def test_a_secret_without_a_shape_is_masked_when_it_is_known() -> None:
+    seen = Exit(returncode=1, ended_at=5.0, inner="Refused: hush-hush")
+    found = ending(seen, "it was hush-hush", asked_to_stop=False, secrets=secrets_of({"MY_API_KEY": "hush-hush"}))
+    assert (found.cause, found.log_tail) == ("Refused: ***", "it was ***")
