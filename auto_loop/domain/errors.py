@@ -53,6 +53,10 @@ class RefusedError(AutoLoopError):
     exit_code = 3
 
 
+class DiskFullError(AutoLoopError):
+    """The ledger's disk is full: the last change was not written, everything before it is safe. Room heals it."""
+
+
 def pointer(text: str, start: int, end: int) -> str:
     """Two indented lines: `text`, and `~~~^` under its characters `start` (included) to `end` (excluded).
 

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import NewType, Self
 
 from auto_loop.domain.config import Config, Json
+from auto_loop.domain.failure import Failure
 
 JobId = NewType("JobId", int)
 AttemptId = NewType("AttemptId", int)
@@ -71,12 +72,39 @@ class Exit:
     error: str = ""
 
 
+class StopCause(StrEnum):
+    """Who or what asked an attempt to stop."""
+
+    PERSON = "person"
+    START_TIMEOUT = "start timeout"
+    STALL = "stall"
+    JOB_TIMEOUT = "job timeout"
+    MAX_HOURS = "max hours"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopIntent:
+    """That an attempt is to stop: SIGTERM at `at` (unix s), SIGKILL to its whole tree `grace_s` later.
+
+    It is written down before the first signal, so that whoever takes over goes on with it.
+    """
+
+    at: float
+    cause: StopCause
+    text: str
+    grace_s: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """How an attempt ended, as it is judged: `outcome`, its `cause` in words, and the last lines of its log."""
+    """How an attempt ended, as it is judged: `outcome`, its `cause` in words, and the last lines of its log.
+
+    `failure` is the class of an end that did not go well; None when it succeeded or was stopped on request.
+    """
 
     ended_at: float
     outcome: Outcome
+    failure: Failure | None = None
     returncode: int | None = None
     cause: str = ""
     log_tail: str = ""
@@ -120,7 +148,9 @@ class Attempt:
     started_at: float | None = None
     ended_at: float | None = None
     handle: Handle | None = None
+    stop: StopIntent | None = None
     outcome: Outcome | None = None
+    failure: Failure | None = None
     returncode: int | None = None
     cause: str = ""
     log_tail: str = ""

@@ -48,3 +48,26 @@ class Slot:
         if not self.gpus:
             return f"CPU, {self.cpu_threads} thread{'s' if self.cpu_threads > 1 else ''}"
         return "GPU " + ", ".join(str(gpu.index) for gpu in self.gpus)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blocked:
+    """Why a free slot takes no job now, in words. `lost`: its GPU does not answer any more."""
+
+    cause: str
+    lost: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotState:
+    """A slot as the ledger last knew it. `cause` says why it was idle, empty while a job held it; `since` in unix s.
+
+    `gpus` are UUIDs, `numbers` the physical numbers of the same GPUs.
+    """
+
+    index: int
+    place: str
+    gpus: tuple[str, ...] = ()
+    numbers: tuple[int, ...] = ()
+    cause: str = ""
+    since: float = 0.0

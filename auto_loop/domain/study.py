@@ -44,3 +44,19 @@ class RoundState:
     def over(self) -> bool:
         """Whether every job of the round has ended."""
         return self.done > 0 and self.queued == self.active == 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Supervisor:
+    """Who drives a study, or did: the process by pid, start time (clock ticks after boot) and boot id, on its host.
+
+    `ended_at` is None until it left in good order; one that was killed never says so.
+    """
+
+    study: str
+    host: str
+    boot_id: str
+    pid: int
+    start_time: int
+    since: float
+    ended_at: float | None = None

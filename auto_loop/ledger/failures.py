@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from auto_loop.domain.errors import AutoLoopError, Fault, RefusedError
+from auto_loop.domain.errors import AutoLoopError, DiskFullError, Fault, RefusedError
 
 BUSY_S = 30.0
 
@@ -26,7 +26,7 @@ _MEANINGS: dict[int, tuple[type[AutoLoopError], str, str]] = {
     sqlite3.SQLITE_PERM: (RefusedError, "the ledger cannot be opened ({})", "change its rights, or give --ledger"),
     sqlite3.SQLITE_CONSTRAINT: (RefusedError, "the ledger refuses an impossible state ({})", "nothing was written"),
     sqlite3.SQLITE_FULL: (
-        AutoLoopError,
+        DiskFullError,
         "the disk is full: the last change was not written ({})",
         "make room, then go on with --resume; everything before it is safe",
     ),

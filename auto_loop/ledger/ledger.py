@@ -1,6 +1,6 @@
 """The ledger's writes: every transition durable before anybody acts on it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Self
@@ -9,8 +9,9 @@ from auto_loop.domain.config import Json
 from auto_loop.domain.errors import RefusedError
 from auto_loop.domain.event import Event
 from auto_loop.domain.history import ProposalRecord, SilenceRecord
-from auto_loop.domain.job import AttemptId, Ending, Handle, JobId, NewAttempt, NewJob, Origin
-from auto_loop.domain.study import Loop, Study
+from auto_loop.domain.job import AttemptId, Ending, Handle, JobId, NewAttempt, NewJob, Origin, StopIntent
+from auto_loop.domain.slot import SlotState
+from auto_loop.domain.study import Loop, Study, Supervisor
 from auto_loop.domain.summary import Summary
 from auto_loop.ledger.connection import Clock, CommitHook, Connection, no_fault
 from auto_loop.ledger.reading import Reading
@@ -152,6 +153,15 @@ class Ledger:
             if row is None or not self._db.run("job_running", job=row["job"]):
                 raise RefusedError(f"attempt {attempt} is not starting: it cannot be marked as running")
 
+    def ask_to_stop(self, attempt: AttemptId, stop: StopIntent) -> None:
+        """Write down that an attempt is to stop, before the first signal; a later intent takes the place of it."""
+        with self.transaction():
+            changed = self._db.run(
+                "ask_to_stop", attempt=attempt, at=stop.at, cause=stop.cause, text=stop.text, grace=stop.grace_s
+            )
+            if not changed:
+                raise RefusedError(f"attempt {attempt} is unknown or has ended: it cannot be stopped")
+
     def finish_attempt(self, attempt: AttemptId, ending: Ending, summary: Summary | None = None) -> None:
         """Write down how an attempt ended: its job is DONE, unless `requeue` follows in the same transaction."""
         with self.transaction():
@@ -161,6 +171,7 @@ class Ledger:
                 ended_at=ending.ended_at,
                 outcome=ending.outcome,
                 returncode=ending.returncode,
+                failure=ending.failure or "",
                 cause=ending.cause,
                 log_tail=ending.log_tail,
             )
@@ -240,6 +251,41 @@ class Ledger:
                 at=event.at,
                 detail=text_of(dict(event.detail)),
             )
+
+    def record_supervisor(self, supervisor: Supervisor) -> None:
+        """Keep who drives a study; call it with the study's lease in hand."""
+        with self.transaction():
+            self._db.run(
+                "ensure_supervisor",
+                study=supervisor.study,
+                host=supervisor.host,
+                boot_id=supervisor.boot_id,
+                pid=supervisor.pid,
+                start_time=supervisor.start_time,
+                since=supervisor.since,
+            )
+
+    def supervisor_left(self, study: str) -> None:
+        """Keep that the study's supervisor left in good order."""
+        with self.transaction():
+            self._db.run("supervisor_left", study=study, ended_at=self._clock())
+
+    def record_slots(self, loop: int, slots: Iterable[SlotState], *, anew: bool = False) -> None:
+        """Keep how slots of a loop stand; `anew` when they are all of its slots, whatever it had before."""
+        with self.transaction():
+            if anew:
+                self._db.run("drop_slots", loop=loop)
+            for one in slots:
+                self._db.run(
+                    "record_slot",
+                    loop=loop,
+                    slot=one.index,
+                    place=one.place,
+                    gpus=text_of(one.gpus),
+                    numbers=text_of(one.numbers),
+                    cause=one.cause,
+                    since=one.since,
+                )
 
     def remember_origin(self, fingerprint: str, origin: Origin) -> None:
         """Remember why a config exists until a loop launches it; the newest origin of a config counts."""

@@ -75,9 +75,14 @@ SET started_at = :started_at, launcher = :launcher, pid = :pid, start_time = :st
 WHERE id = :attempt AND started_at IS NULL AND ended_at IS NULL
 RETURNING job;
 
+-- name: ask_to_stop
+UPDATE attempt SET stop_at = :at, stop_cause = :cause, stop_text = :text, stop_grace = :grace
+WHERE id = :attempt AND ended_at IS NULL;
+
 -- name: finish_attempt
 UPDATE attempt
-SET ended_at = :ended_at, outcome = :outcome, returncode = :returncode, cause = :cause, log_tail = :log_tail
+SET ended_at = :ended_at, outcome = :outcome, returncode = :returncode, failure = :failure, cause = :cause,
+    log_tail = :log_tail
 WHERE id = :attempt AND ended_at IS NULL
 RETURNING job;
 
@@ -207,3 +212,32 @@ SELECT * FROM request WHERE id = :request;
 
 -- name: answer_request
 UPDATE request SET answered_at = :answered_at, answer = :answer WHERE id = :request AND answered_at IS NULL;
+
+-- name: ensure_supervisor
+INSERT INTO supervisor (study, host, boot_id, pid, start_time, since)
+VALUES (:study, :host, :boot_id, :pid, :start_time, :since)
+ON CONFLICT (study) DO UPDATE
+SET host = excluded.host, boot_id = excluded.boot_id, pid = excluded.pid, start_time = excluded.start_time,
+    since = excluded.since, ended_at = NULL;
+
+-- name: supervisor_left
+UPDATE supervisor SET ended_at = :ended_at WHERE study = :study AND ended_at IS NULL;
+
+-- name: supervisor
+SELECT * FROM supervisor WHERE study = :study;
+
+-- name: record_slot
+INSERT INTO slot (loop, slot, place, gpus, numbers, cause, since)
+VALUES (:loop, :slot, :place, :gpus, :numbers, :cause, :since)
+ON CONFLICT (loop, slot) DO UPDATE
+SET place = excluded.place, gpus = excluded.gpus, numbers = excluded.numbers, cause = excluded.cause,
+    since = excluded.since;
+
+-- name: drop_slots
+DELETE FROM slot WHERE loop = :loop;
+
+-- name: slots
+SELECT * FROM slot WHERE loop = :loop ORDER BY slot;
+
+-- name: job_named
+SELECT job_whole.* FROM job_whole WHERE name = :name ORDER BY loop DESC LIMIT 1;

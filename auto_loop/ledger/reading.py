@@ -11,8 +11,9 @@ from auto_loop.domain.errors import RefusedError
 from auto_loop.domain.event import Event
 from auto_loop.domain.history import History
 from auto_loop.domain.job import Attempt, AttemptId, Job, JobId, JobState, Origin, Outcome
+from auto_loop.domain.slot import SlotState
 from auto_loop.domain.snapshot import Snapshot
-from auto_loop.domain.study import Loop, RoundState, Study
+from auto_loop.domain.study import Loop, RoundState, Study, Supervisor
 from auto_loop.domain.summary import Summary
 from auto_loop.ledger import rows
 from auto_loop.ledger.connection import Connection
@@ -111,6 +112,21 @@ class Reading:
         with self._db.one_view():
             found = self.job(job)
             return None if found is None else _summaries(self._db.rows("summaries_of_job", job=job), [found]).get(job)
+
+    def job_named(self, name: str) -> Job | None:
+        """The job of that name in the newest loop that has one."""
+        with self._db.one_view():
+            row = self._db.row("job_named", name=name)
+            return None if row is None else self._jobs([row])[0]
+
+    def supervisor(self, study: str) -> Supervisor | None:
+        """Who drives the study, or drove it last."""
+        row = self._db.row("supervisor", study=study)
+        return None if row is None else rows.supervisor_of(row)
+
+    def slots(self, loop: int) -> tuple[SlotState, ...]:
+        """The slots of a loop as its supervisor last saw them."""
+        return tuple(rows.slot_of(row) for row in self._db.rows("slots", loop=loop))
 
     def jobs_of_round(self, study: str, loop: int, round: int) -> tuple[Job, ...]:
         """The round's jobs in launch order; none when the loop is not the study's."""

@@ -7,12 +7,25 @@ from typing import Any
 
 from auto_loop.domain.config import Config, Json
 from auto_loop.domain.event import Event
+from auto_loop.domain.failure import Failure
 from auto_loop.domain.history import ProposalRecord, SilenceRecord
-from auto_loop.domain.job import Attempt, AttemptId, Handle, Job, JobId, JobState, Origin, Outcome
+from auto_loop.domain.job import (
+    Attempt,
+    AttemptId,
+    Handle,
+    Job,
+    JobId,
+    JobState,
+    Origin,
+    Outcome,
+    StopCause,
+    StopIntent,
+)
 from auto_loop.domain.proposal import Proposal, Silence, Verdict
 from auto_loop.domain.request import Request, RequestId
 from auto_loop.domain.series import Source
-from auto_loop.domain.study import Loop, RoundState, Study
+from auto_loop.domain.slot import SlotState
+from auto_loop.domain.study import Loop, RoundState, Study, Supervisor
 from auto_loop.domain.summary import MetricStats, Summary
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
@@ -146,7 +159,9 @@ def attempt_of(row: Row) -> Attempt:
         started_at=row["started_at"],
         ended_at=row["ended_at"],
         handle=_handle_of(row),
+        stop=_stop_of(row),
         outcome=None if outcome is None else Outcome(outcome),
+        failure=Failure(row["failure"]) if row["failure"] else None,
         returncode=row["returncode"],
         cause=row["cause"],
         log_tail=row["log_tail"],
@@ -162,6 +177,39 @@ def _handle_of(row: Row) -> Handle | None:
         start_time=row["start_time"],
         boot_id=row["boot_id"],
         reference=row["reference"],
+    )
+
+
+def _stop_of(row: Row) -> StopIntent | None:
+    if row["stop_at"] is None:
+        return None
+    return StopIntent(
+        at=row["stop_at"], cause=StopCause(row["stop_cause"]), text=row["stop_text"], grace_s=row["stop_grace"]
+    )
+
+
+def supervisor_of(row: Row) -> Supervisor:
+    """A row of `supervisor`."""
+    return Supervisor(
+        study=row["study"],
+        host=row["host"],
+        boot_id=row["boot_id"],
+        pid=row["pid"],
+        start_time=row["start_time"],
+        since=row["since"],
+        ended_at=row["ended_at"],
+    )
+
+
+def slot_of(row: Row) -> SlotState:
+    """A row of `slot`."""
+    return SlotState(
+        index=row["slot"],
+        place=row["place"],
+        gpus=_texts(row["gpus"]),
+        numbers=tuple(json.loads(row["numbers"])),
+        cause=row["cause"],
+        since=row["since"],
     )
 
 

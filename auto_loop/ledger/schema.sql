@@ -120,6 +120,11 @@ CREATE TABLE attempt (
     returncode INTEGER,
     cause      TEXT NOT NULL DEFAULT '',
     log_tail   TEXT NOT NULL DEFAULT '',
+    stop_at    REAL,
+    stop_cause TEXT CHECK ((stop_cause IS NULL) = (stop_at IS NULL)),
+    stop_text  TEXT NOT NULL DEFAULT '' CHECK (stop_text = '' OR stop_at IS NOT NULL),
+    stop_grace REAL CHECK ((stop_grace IS NULL) = (stop_at IS NULL)),
+    failure    TEXT NOT NULL DEFAULT '' CHECK (failure = '' OR ended_at IS NOT NULL),
     CHECK ((ended_at IS NULL) = (outcome IS NULL)),
     CHECK (ended_at IS NOT NULL OR (returncode IS NULL AND cause = '' AND log_tail = '')),
     CHECK ((started_at IS NULL) = (launcher IS NULL) AND (started_at IS NULL) = (pid IS NULL)
@@ -193,6 +198,29 @@ CREATE TABLE request (
 ) STRICT;
 CREATE INDEX request_open ON request (study, id) WHERE answered_at IS NULL;
 
+-- Who drives a study, or did: the flock beside the ledger is the lease, this row only says whose it is.
+CREATE TABLE supervisor (
+    study      TEXT PRIMARY KEY REFERENCES study (name),
+    host       TEXT NOT NULL,
+    boot_id    TEXT NOT NULL,
+    pid        INTEGER NOT NULL,
+    start_time INTEGER NOT NULL,
+    since      REAL NOT NULL,
+    ended_at   REAL
+) STRICT;
+
+-- The slots of a loop as its supervisor last saw them; cause says why one is idle, and is empty while a job holds it.
+CREATE TABLE slot (
+    loop    INTEGER NOT NULL REFERENCES loop (number),
+    slot    INTEGER NOT NULL CHECK (slot >= 0),
+    place   TEXT NOT NULL,
+    gpus    TEXT NOT NULL,
+    numbers TEXT NOT NULL,
+    cause   TEXT NOT NULL,
+    since   REAL NOT NULL,
+    PRIMARY KEY (loop, slot)
+) STRICT;
+
 -- Why a config file exists, by its fingerprint: what generate_and_run remembers until a loop launches it.
 CREATE TABLE origin (
     fingerprint TEXT PRIMARY KEY,
@@ -211,4 +239,4 @@ FROM job
 JOIN loop ON loop.number = job.loop
 JOIN config ON config.fingerprint = job.config;
 
-INSERT INTO meta (key, value) VALUES ('schema_version', 1);
+INSERT INTO meta (key, value) VALUES ('schema_version', 2);

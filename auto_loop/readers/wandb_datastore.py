@@ -84,6 +84,4 @@ def _files(run: Sequence[RunFolder]) -> tuple[Path, ...]:
 
 def wandb_datastore() -> WandbRuns:
     """The reader of `.wandb` files."""
-    return WandbRuns(
-        source=Source.WANDB, places=("wandb/*run*/run-*.wandb",), files_of=_files, scanner=DatastoreRows
-    )
+    return WandbRuns(source=Source.WANDB, places=("wandb/*run*/run-*.wandb",), files_of=_files, scanner=DatastoreRows)
