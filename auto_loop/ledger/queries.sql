@@ -241,3 +241,10 @@ SELECT * FROM slot WHERE loop = :loop ORDER BY slot;
 
 -- name: job_named
 SELECT job_whole.* FROM job_whole WHERE name = :name ORDER BY loop DESC LIMIT 1;
+
+-- name: ahead_of
+SELECT count(*) AS number FROM job
+WHERE loop = :loop AND state = 'queued' AND (not_before, position) < (:not_before, :position);
+
+-- name: children_of_job
+SELECT * FROM job_whole WHERE loop = :loop AND parent = :job ORDER BY position;

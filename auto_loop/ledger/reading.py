@@ -119,6 +119,16 @@ class Reading:
             row = self._db.row("job_named", name=name)
             return None if row is None else self._jobs([row])[0]
 
+    def ahead_of(self, job: Job) -> int:
+        """How many queued jobs of its loop go before a queued job."""
+        row = self._db.row("ahead_of", loop=job.loop, not_before=job.not_before, position=job.position)
+        return 0 if row is None else int(row["number"])
+
+    def children_of(self, job: Job) -> tuple[Job, ...]:
+        """The jobs of the same loop that were made of it, in launch order."""
+        with self._db.one_view():
+            return self._jobs(self._db.rows("children_of_job", loop=job.loop, job=job.id))
+
     def supervisor(self, study: str) -> Supervisor | None:
         """Who drives the study, or drove it last."""
         row = self._db.row("supervisor", study=study)

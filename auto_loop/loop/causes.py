@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
+from auto_loop.domain.failure import Failure
 from auto_loop.domain.job import Attempt, Job
 from auto_loop.domain.slot import Blocked, Slot, SlotState
 from auto_loop.domain.snapshot import Snapshot
@@ -124,7 +125,7 @@ def ended(attempt: Attempt) -> str:
     if attempt.outcome is None:
         return "has not ended"
     verb = {"stopped": "was stopped", "cancelled": "was cancelled", "lost": "was lost"}.get(attempt.outcome)
-    kind = f" ({attempt.failure})" if attempt.failure is not None and attempt.failure != attempt.outcome else ""
+    kind = f" ({attempt.failure})" if attempt.failure not in (None, Failure.LOST) else ""
     return f"{verb or attempt.outcome}{kind}{f': {attempt.cause}' if attempt.cause else ''}"
 
 
