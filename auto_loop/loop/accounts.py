@@ -1,0 +1,89 @@
+"""Accounts: what became of one job, told to the person who asks. Pure."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import assert_never
+
+from auto_loop.domain.job import Attempt, Job, JobState, Outcome, StopIntent
+from auto_loop.domain.slot import SlotState
+from auto_loop.loop.causes import Line, ended, listed, slot_text, time_text, waiting_cause
+
+REMEDY = "remedy"  # the proposer of a job that a failure's remedy made
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A job that was asked about: what it waits behind, `ahead` queued jobs before it, and the jobs made of it."""
+
+    job: Job
+    line: Line
+    ahead: int = 0
+    children: Sequence[Job] = ()
+
+
+def account(asked: Asked, now: float) -> tuple[str, ...]:
+    """What is to be said of a job at `now` (unix s): where it stands and why first, then what went before."""
+    return (*_standing(asked, now), *_attempts_before(asked.job))
+
+
+def _standing(asked: Asked, now: float) -> Iterator[str]:
+    job = asked.job
+    match job.state:
+        case JobState.QUEUED:
+            yield f"It waits: {waiting_cause(job, asked.ahead, asked.line, now)}"
+        case JobState.STARTING | JobState.RUNNING:
+            yield from _running(asked, job.attempts[-1], now)
+        case JobState.DONE:
+            yield _end(asked, now)
+            yield from _followed(asked)
+        case _:
+            assert_never(job.state)
+
+
+def _running(asked: Asked, attempt: Attempt, now: float) -> Iterator[str]:
+    place = _place(asked.line.slots, attempt.slot)
+    what = "It is being started" if attempt.started_at is None else "It runs"
+    since = time_text(attempt.started_at or attempt.created_at, now, asked.line.zone)
+    number = f", attempt {attempt.number}" if attempt.number > 1 else ""
+    yield f"{what} on {place}, since {since}{number}"
+    if attempt.stop is not None:
+        yield _asked_to_stop(attempt.stop, asked.line, now)
+    if asked.line.undriven:
+        yield f"Nobody watches it: {asked.line.undriven}"
+
+
+def _asked_to_stop(stop: StopIntent, line: Line, now: float) -> str:
+    over = time_text(stop.at + stop.grace_s, now, line.zone)
+    return f"It was asked to stop at {time_text(stop.at, now, line.zone)} ({stop.text}); at {over} it is killed"
+
+
+def _end(asked: Asked, now: float) -> str:
+    job, last = asked.job, asked.job.last_attempt
+    if last is None or last.ended_at is None or job.outcome is Outcome.CANCELLED:
+        return f"It was cancelled before it ran: {job.cause or 'no reason was given'}"
+    at = time_text(last.ended_at, now, asked.line.zone)
+    asked_by = f" (asked to stop: {last.stop.text})" if last.stop is not None and last.stop.text else ""
+    return f"It {ended(last)}{asked_by}, at {at}"
+
+
+def _followed(asked: Asked) -> Iterator[str]:
+    """What a job's end led to: its remedy, the next configs, or that nothing will."""
+    remedies = [child for child in asked.children if child.origin.proposer == REMEDY]
+    others = [child.name for child in asked.children if child not in remedies]
+    for child in remedies:
+        yield f"In its place: {child.name} ({', '.join(child.origin.changes) or 'the same config'})"
+    if others:
+        yield f"Made of it: {listed(others)}"
+    if not remedies and asked.job.outcome in (Outcome.FAILED, Outcome.LOST):
+        yield "It is not tried again"
+
+
+def _attempts_before(job: Job) -> Iterator[str]:
+    """Attempts that ended before the one that counts: each was followed by the next try."""
+    before = job.attempts if job.state is JobState.QUEUED else job.attempts[:-1]
+    for attempt in before:
+        yield f"Attempt {attempt.number} {ended(attempt)}"
+
+
+def _place(slots: Sequence[SlotState], index: int) -> str:
+    return next((slot_text(slot) for slot in slots if slot.index == index), f"slot {index}")
