@@ -240,7 +240,7 @@ DELETE FROM slot WHERE loop = :loop;
 SELECT * FROM slot WHERE loop = :loop ORDER BY slot;
 
 -- name: job_named
-SELECT job_whole.* FROM job_whole WHERE name = :name ORDER BY loop DESC LIMIT 1;
+SELECT job_whole.* FROM job_whole WHERE name = :name AND (:study IS NULL OR study = :study) ORDER BY loop DESC LIMIT 1;
 
 -- name: ahead_of
 SELECT count(*) AS number FROM job

@@ -113,10 +113,10 @@ class Reading:
             found = self.job(job)
             return None if found is None else _summaries(self._db.rows("summaries_of_job", job=job), [found]).get(job)
 
-    def job_named(self, name: str) -> Job | None:
-        """The job of that name in the newest loop that has one."""
+    def job_named(self, name: str, study: str | None = None) -> Job | None:
+        """The job of that name in the newest loop that has one, of any study or of the given one."""
         with self._db.one_view():
-            row = self._db.row("job_named", name=name)
+            row = self._db.row("job_named", name=name, study=study)
             return None if row is None else self._jobs([row])[0]
 
     def ahead_of(self, job: Job) -> int:

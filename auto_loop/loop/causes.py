@@ -134,10 +134,10 @@ def slot_text(slot: SlotState) -> str:
     return f"slot {slot.index} ({slot.place})" if slot.numbers or slot.gpus else f"slot {slot.index}"
 
 
-def listed(names: Sequence[str]) -> str:
-    """`a, b and c`; of many the first ones and how many more there are."""
-    if len(names) > _NAMED + 1:
-        return f"{', '.join(names[:_NAMED])} and {len(names) - _NAMED} more"
+def listed(names: Sequence[str], most: int = _NAMED) -> str:
+    """`a, b and c`; of many the first `most` and how many more there are."""
+    if len(names) > most + 1:
+        return f"{', '.join(names[:most])} and {len(names) - most} more"
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
