@@ -59,7 +59,7 @@ def undriven(study: str, supervisor: Supervisor | None, here: Here) -> str:
             why = f"its supervisor{_named(supervisor)} ended when the machine was restarted"
         case _:
             why = f"its supervisor{_named(supervisor)} was killed"
-    return f"nobody drives study {study}: {why}; `{going_on(study)}` goes on with it"
+    return f"nobody drives the study: {why}; `{going_on(study)}` goes on with it"
 
 
 def going_on(study: str) -> str:

@@ -9,6 +9,7 @@ VERBS = {
     "generate-and-run": "Make one variant of a config, and run it if asked.",
     "analyze-offline": "Summarise the runs below a folder, whoever started them.",
     "report": "Write a study's report again from the ledger.",
+    "why": "Say why a job waits, or a GPU is idle.",
 }
 
 

@@ -13,12 +13,16 @@ REMEDY = "remedy"  # the proposer of a job that a failure's remedy made
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """A job that was asked about: what it waits behind, `ahead` queued jobs before it, and the jobs made of it."""
+    """A job that was asked about: what it waits behind, `ahead` queued jobs before it, and the jobs made of it.
+
+    `gone`: the ledger has it as running, nobody watches it, and its process is no more.
+    """
 
     job: Job
     line: Line
     ahead: int = 0
     children: Sequence[Job] = ()
+    gone: bool = False
 
 
 def account(asked: Asked, now: float) -> tuple[str, ...]:
@@ -49,7 +53,9 @@ def _running(asked: Asked, attempt: Attempt, now: float) -> Iterator[str]:
     if attempt.stop is not None:
         yield _asked_to_stop(attempt.stop, asked.line, now)
     if asked.line.undriven:
-        yield f"Nobody watches it: {asked.line.undriven}"
+        yield f"But {asked.line.undriven}"
+    if asked.gone:
+        yield "Its process is gone, and how it ended is read when somebody drives the study"
 
 
 def _asked_to_stop(stop: StopIntent, line: Line, now: float) -> str:
@@ -63,7 +69,7 @@ def _end(asked: Asked, now: float) -> str:
         return f"It was cancelled before it ran: {job.cause or 'no reason was given'}"
     at = time_text(last.ended_at, now, asked.line.zone)
     asked_by = f" (asked to stop: {last.stop.text})" if last.stop is not None and last.stop.text else ""
-    return f"It {ended(last)}{asked_by}, at {at}"
+    return f"At {at} it {ended(last)}{asked_by}"
 
 
 def _followed(asked: Asked) -> Iterator[str]:
