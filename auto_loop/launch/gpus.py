@@ -1,7 +1,8 @@
 """GPUs as NVML shows them, which of them a loop may use, and the slots that are made of them."""
 
+import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -31,13 +32,27 @@ def probe(nvml_module: str = "pynvml") -> tuple[Gpu, ...]:
 
 
 def _all(nvml: Any) -> tuple[Gpu, ...]:
-    handles = [nvml.nvmlDeviceGetHandleByIndex(number) for number in range(nvml.nvmlDeviceGetCount())]
-    handles.sort(key=lambda handle: _text(nvml.nvmlDeviceGetPciInfo(handle).busId))
     found: list[Gpu] = []
-    for index, handle in enumerate(handles):
-        parts = _mig_parts(nvml, handle)
-        found += [_gpu(nvml, index, part) for part in parts or [handle]]
+    for index, handle in devices(nvml):
+        with contextlib.suppress(nvml.NVMLError):  # it is lost: the others are not
+            found.append(_gpu(nvml, index, handle))
     return tuple(found)
+
+
+def devices(nvml: Any) -> Iterator[tuple[int, Any]]:
+    """Number and handle of every GPU that answers, in PCI order, a split one as its MIG devices.
+
+    A GPU that fell off the bus is left out and keeps its number, as nvidia-smi counts it.
+    """
+    answering: dict[int, Any] = {}
+    for number in range(nvml.nvmlDeviceGetCount()):
+        with contextlib.suppress(nvml.NVMLError):
+            handle = nvml.nvmlDeviceGetHandleByIndex(number)
+            answering[number] = (_text(nvml.nvmlDeviceGetPciInfo(handle).busId), handle)
+    in_order = sorted(answering.values(), key=lambda known: known[0])
+    for index, (_, handle) in zip(answering, in_order, strict=True):
+        for part in _mig_parts(nvml, handle) or [handle]:
+            yield index, part
 
 
 def _mig_parts(nvml: Any, handle: Any) -> list[Any]:
@@ -64,8 +79,13 @@ def _gpu(nvml: Any, index: int, handle: Any) -> Gpu:
         total, used = int(memory.total), int(memory.used)
     except nvml.NVMLError:  # GPUs that share the machine's memory have none of their own to tell
         total = used = 0
-    uuid, name = _text(nvml.nvmlDeviceGetUUID(handle)), _text(nvml.nvmlDeviceGetName(handle))
-    return Gpu(index=index, uuid=uuid, name=name, memory_total=total, memory_used=used)
+    name = _text(nvml.nvmlDeviceGetName(handle))
+    return Gpu(index=index, uuid=uuid_of(nvml, handle), name=name, memory_total=total, memory_used=used)
+
+
+def uuid_of(nvml: Any, handle: Any) -> str:
+    """The name that stays a GPU's own, or a MIG device's, whatever becomes of the others."""
+    return _text(nvml.nvmlDeviceGetUUID(handle))
 
 
 def _text(value: str | bytes) -> str:

@@ -8,15 +8,17 @@ import errno
 import fcntl
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import gettempdir
 
 from auto_loop.domain.errors import Fault, RefusedError
+from auto_loop.launch.locks import open_lock
 
 _FIRST = 23_400  # below the ports that Linux gives to outgoing connections by default, above the well-known ones
 _COUNT = 2_000
+_WELL_KNOWN, _LAST = 1_023, 65_535
 _EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
@@ -42,29 +44,39 @@ def lease_folder(env: Mapping[str, str]) -> Path:
 
 
 def lease_port(folder: Path) -> PortLease:
-    """The lowest port that is neither leased nor in use; RefusedError when there is none."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for port in _candidates():
-        descriptor = os.open(folder / f"port_{port}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    """The lowest port that is neither leased nor in use; RefusedError when there is none, OSError without means."""
+    for port in _candidates(*_outgoing()):
+        descriptor = open_lock(folder, f"port_{port}")
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_free(port):
+                return PortLease(port, descriptor)
         except BlockingIOError:
+            pass  # leased by another job
+        except BaseException:
             os.close(descriptor)
-            continue
-        if _is_free(port):
-            return PortLease(port, descriptor)
+            raise
         os.close(descriptor)
     raise RefusedError(Fault(what="no port is free for a job of several processes", where=str(folder)))
 
 
-def _candidates() -> Iterator[int]:
-    """Ports outside the range that outgoing connections take theirs from."""
+def _outgoing() -> tuple[int, int]:
+    """The ports that outgoing connections take theirs from, both ends included."""
     try:
         low, high = map(int, _EPHEMERAL.read_text(encoding="ascii").split())
     except (OSError, ValueError):
-        low, high = 32_768, 60_999
-    first = _FIRST if low > _FIRST or high < _FIRST else min(high + 1, 65_535 - _COUNT)
-    return (port for port in range(first, first + _COUNT) if not low <= port <= high)
+        return 32_768, 60_999
+    return low, high
+
+
+def _candidates(low: int, high: int) -> range:
+    """Ports outside low..high, which outgoing connections may take at any moment; among them when there is no room."""
+    for first in (_FIRST, low - _COUNT, high + 1):
+        ports = range(first, first + _COUNT)
+        outside = ports[-1] < low or ports[0] > high
+        if outside and ports[0] > _WELL_KNOWN and ports[-1] <= _LAST:
+            return ports
+    return range(_FIRST, _FIRST + _COUNT)
 
 
 def _is_free(port: int) -> bool:
@@ -76,6 +88,8 @@ def _is_free(port: int) -> bool:
                     tried.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
                 tried.bind((address, port))
         except OSError as error:
-            if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+            if error.errno in (errno.EADDRINUSE, errno.EACCES):
                 return False
+            if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+                raise
     return True
