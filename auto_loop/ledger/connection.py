@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from auto_loop.domain.errors import Fault, RefusedError
-from auto_loop.ledger.failures import BUSY_S, explained, in_plain_words, primary_code
+from auto_loop.ledger.failures import BUSY_S, FAILURES, explained, in_plain_words, primary_code
 from auto_loop.ledger.filesystem import network_kind
 from auto_loop.ledger.migrate import bring_up_to_date
 from auto_loop.ledger.queries import SQL
@@ -93,14 +93,14 @@ class Connection:
         """Run the named query; the number of rows that it changed. SQLite's errors become ours."""
         try:
             return self._execute(query, values).rowcount
-        except sqlite3.Error as error:
+        except FAILURES as error:
             raise explained(error, self.file) from error
 
     def rows(self, query: str, /, **values: Value) -> list[sqlite3.Row]:
         """All rows of the named query."""
         try:
             rows: list[sqlite3.Row] = self._execute(query, values).fetchall()
-        except sqlite3.Error as error:
+        except FAILURES as error:
             raise explained(error, self.file) from error
         return rows
 

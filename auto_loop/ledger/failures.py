@@ -1,13 +1,19 @@
 """SQLite's errors in plain words: what it means for the person, and what to do next."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 from auto_loop.domain.errors import AutoLoopError, DiskFullError, Fault, RefusedError
 
 BUSY_S = 30.0
+# Python's module cannot even decode SQLite's message, or a column, when it quotes what lies broken in the file.
+FAILURES = (sqlite3.Error, UnicodeDecodeError)
+P = ParamSpec("P")
+T = TypeVar("T")
 
 # By SQLite's primary result code: the kind of error, what is said, and what to do. {} is SQLite's own message.
 _MEANINGS: dict[int, tuple[type[AutoLoopError], str, str]] = {
@@ -48,16 +54,32 @@ def in_plain_words(file: Path) -> Iterator[None]:
     """Every SQLite error from inside comes out as ours, with the ledger's file."""
     try:
         yield
-    except sqlite3.Error as error:
+    except FAILURES as error:
         raise explained(error, file) from error
 
 
-def explained(error: sqlite3.Error, file: Path) -> AutoLoopError:
+def sound(convert: Callable[P, T]) -> Callable[P, T]:
+    """`convert`, which refuses a row that nobody of ours wrote: a failing disk's, or a foreign hand's."""
+
+    @wraps(convert)
+    def converted(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return convert(*args, **kwargs)
+        except (ValueError, TypeError, LookupError, AttributeError, StopIteration) as error:
+            _, what, hint = _MEANINGS[sqlite3.SQLITE_CORRUPT]
+            raise RefusedError(Fault(what=what.format(f"a row that cannot be read: {error}"), hint=hint)) from error
+
+    return converted
+
+
+def explained(error: Exception, file: Path) -> AutoLoopError:
     """The error to raise instead: refused where the person must act first, a plain failure elsewhere."""
     kind, what, hint = _MEANINGS.get(primary_code(error), _UNKNOWN)
     return kind(Fault(what=what.format(error), where=str(file), hint=hint))
 
 
-def primary_code(error: sqlite3.Error) -> int:
+def primary_code(error: Exception) -> int:
     """SQLite's primary result code; 0 for an error of the Python module itself."""
+    if isinstance(error, UnicodeDecodeError):
+        return sqlite3.SQLITE_CORRUPT
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF

@@ -46,7 +46,12 @@ def schema_version(raw: sqlite3.Connection, file: Path) -> int:
         raise RefusedError(
             Fault(what="a SQLite database, but no ledger", where=str(file), hint="give another file with --ledger")
         )
-    version = int(raw.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone()[0])
+    row = raw.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone()
+    if row is None:
+        raise RefusedError(
+            Fault(what="the ledger is damaged (it has no version)", where=str(file), hint="put an older copy back")
+        )
+    version = int(row[0])
     newest = max(migration_texts())
     if version > newest:
         raise RefusedError(

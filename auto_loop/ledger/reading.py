@@ -89,7 +89,7 @@ class Reading:
         with self._db.one_view():
             found = self.study(study)
             if found is None:
-                known = ", ".join(each.name for each in self.studies()) or "none"
+                known = ", ".join(str(each.name) for each in self.studies()) or "none"
                 raise RefusedError(f"there is no study {study} in {self._db.file} (there: {known})")
             jobs = self._jobs_of_study(study)
             return History(

@@ -27,6 +27,7 @@ from auto_loop.domain.series import Source
 from auto_loop.domain.slot import SlotState
 from auto_loop.domain.study import Loop, RoundState, Study, Supervisor
 from auto_loop.domain.summary import MetricStats, Summary
+from auto_loop.ledger.failures import sound
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _SOURCES = {source.value: source for source in Source}
@@ -63,6 +64,7 @@ def metrics_text(metrics: Mapping[str, MetricStats]) -> str:
     )
 
 
+@sound
 def metrics_of(text: str) -> dict[str, MetricStats]:
     """A summary's metrics from their column."""
     metrics: dict[str, list[Any]] = json.loads(text)
@@ -82,11 +84,13 @@ def metrics_of(text: str) -> dict[str, MetricStats]:
     }
 
 
+@sound
 def study_of(row: Row) -> Study:
     """A row of `study`."""
     return Study(name=row["name"], pack=row["pack"], profile=row["profile"], created_at=row["created_at"])
 
 
+@sound
 def loop_of(row: Row) -> Loop:
     """A row of `loop`."""
     return Loop(
@@ -99,11 +103,13 @@ def loop_of(row: Row) -> Loop:
     )
 
 
+@sound
 def round_of(row: Row) -> RoundState:
     """A row of counts; a round without a job has none of each."""
     return RoundState(round=row["round"], queued=row["queued"] or 0, active=row["active"] or 0, done=row["done"] or 0)
 
 
+@sound
 def job_of(row: Row, attempts: Iterable[Attempt]) -> Job:
     """A row of `job_whole` with the job's attempts, in their order."""
     outcome = row["outcome"]
@@ -126,6 +132,7 @@ def job_of(row: Row, attempts: Iterable[Attempt]) -> Job:
     )
 
 
+@sound
 def origin_of(row: Row) -> Origin:
     """The origin in a row of `job` or `origin`."""
     parent = row["parent"]
@@ -140,6 +147,7 @@ def origin_of(row: Row) -> Origin:
     )
 
 
+@sound
 def attempt_of(row: Row) -> Attempt:
     """A row of `attempt`."""
     outcome = row["outcome"]
@@ -188,6 +196,7 @@ def _stop_of(row: Row) -> StopIntent | None:
     )
 
 
+@sound
 def supervisor_of(row: Row) -> Supervisor:
     """A row of `supervisor`."""
     return Supervisor(
@@ -201,6 +210,7 @@ def supervisor_of(row: Row) -> Supervisor:
     )
 
 
+@sound
 def slot_of(row: Row) -> SlotState:
     """A row of `slot`."""
     return SlotState(
@@ -213,6 +223,7 @@ def slot_of(row: Row) -> SlotState:
     )
 
 
+@sound
 def summary_of(row: Row, job: Job) -> Summary:
     """A row of `summary`, with the config, outcome and log tail that the job itself holds."""
     attempt = next(attempt for attempt in job.attempts if attempt.id == row["attempt"])
@@ -228,6 +239,7 @@ def summary_of(row: Row, job: Job) -> Summary:
     )
 
 
+@sound
 def proposal_of(row: Row) -> ProposalRecord:
     """A row of `proposal`."""
     child = row["child"]
@@ -251,12 +263,14 @@ def proposal_of(row: Row) -> ProposalRecord:
     )
 
 
+@sound
 def silence_of(row: Row) -> SilenceRecord:
     """A row of `silence`."""
     silence = Silence(parent=JobId(row["parent"]), cause=row["cause"], detail=row["detail"])
     return SilenceRecord(loop=row["loop"], round=row["round"], silence=silence)
 
 
+@sound
 def event_of(row: Row) -> Event:
     """A row of `event` with its study."""
     job = row["job"]
@@ -270,6 +284,7 @@ def event_of(row: Row) -> Event:
     )
 
 
+@sound
 def request_of(row: Row) -> Request:
     """A row of `request`."""
     return Request(
@@ -287,7 +302,10 @@ def _texts(text: str) -> tuple[str, ...]:
     return () if text == "[]" else tuple(json.loads(text))
 
 
+@sound
 def mapping_of(text: str) -> Mapping[str, Json]:
     """A mapping from its column."""
     loaded: dict[str, Json] = json.loads(text)
+    if not isinstance(loaded, dict):
+        raise TypeError(f"no mapping: {text[:40]}")
     return loaded
