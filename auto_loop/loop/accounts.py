@@ -68,8 +68,7 @@ def _end(asked: Asked, now: float) -> str:
     if last is None or last.ended_at is None or job.outcome is Outcome.CANCELLED:
         return f"It was cancelled before it ran: {job.cause or 'no reason was given'}"
     at = time_text(last.ended_at, now, asked.line.zone)
-    asked_by = f" (asked to stop: {last.stop.text})" if last.stop is not None and last.stop.text else ""
-    return f"At {at} it {ended(last)}{asked_by}"
+    return f"At {at} it {ended(last)}"
 
 
 def _followed(asked: Asked) -> Iterator[str]:

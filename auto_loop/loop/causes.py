@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
 from auto_loop.domain.failure import Failure
-from auto_loop.domain.job import Attempt, Job
+from auto_loop.domain.job import Attempt, Job, Outcome
 from auto_loop.domain.slot import Blocked, Slot, SlotState
 from auto_loop.domain.snapshot import Snapshot
 
+_VERBS = {Outcome.STOPPED: "was stopped", Outcome.CANCELLED: "was cancelled", Outcome.LOST: "was lost"}
 _NAMED = 3  # names in a list before the rest becomes a number
 
 
@@ -124,9 +125,11 @@ def ended(attempt: Attempt) -> str:
     """How an attempt ended, as the rest of a sentence: `failed (out of memory): RuntimeError: ...`."""
     if attempt.outcome is None:
         return "has not ended"
-    verb = {"stopped": "was stopped", "cancelled": "was cancelled", "lost": "was lost"}.get(attempt.outcome)
+    if attempt.outcome is Outcome.STOPPED and attempt.cause.startswith("stopped"):
+        return f"was {attempt.cause}"
+    verb = _VERBS.get(attempt.outcome, attempt.outcome)
     kind = f" ({attempt.failure})" if attempt.failure not in (None, Failure.LOST) else ""
-    return f"{verb or attempt.outcome}{kind}{f': {attempt.cause}' if attempt.cause else ''}"
+    return f"{verb}{kind}{f': {attempt.cause}' if attempt.cause else ''}"
 
 
 def slot_text(slot: SlotState) -> str:
