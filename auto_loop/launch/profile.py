@@ -4,11 +4,13 @@ A profile is data, so that an unmodified trainer needs no Python of ours: what s
 config, what its flags are called, and where its metrics and checkpoints lie.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from auto_loop.domain.config import Json
+from auto_loop.domain.failure import Failure
 
 
 class Starter(StrEnum):
@@ -64,10 +66,13 @@ class WandbKeys:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailurePattern:
-    """A class of failure, and the regular expression that tells it in a log."""
+    """A class of failure, and the expression that tells it: searched in the inner cause, then in the log's end.
 
-    name: str
-    pattern: str
+    `^` and `$` are the begin and end of a line.
+    """
+
+    failure: Failure
+    pattern: re.Pattern[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +81,7 @@ class Profile:
 
     Keys (`steps`, `device`, ...) are config paths; a tuple of keys holds the names of several versions of the
     trainer, of which the first known one is used, and an empty key is never passed. `always` is passed to every job.
+    `failures` tell the class of a failure, the first that matches; the trainer's own go before those of every trainer.
     `config_imports` are modules that register parts of the `config_class`. `int_fields` and `ignore` are path
     patterns with `*`; `ignore` names what does not make two configs different.
     """

@@ -3,23 +3,29 @@
 import re
 import tomllib
 from collections.abc import Callable
+from dataclasses import replace
 from enum import StrEnum
+from functools import lru_cache
 from importlib.resources import files
 from typing import Any, TypeVar
 
 from auto_loop.domain.errors import Fault, MisuseError, pointer
+from auto_loop.domain.failure import Failure
 from auto_loop.launch.profile import FailurePattern, Precision, Profile, Starter, Style, Target, WandbKeys
 
 _T = TypeVar("_T")
 _E = TypeVar("_E", bound=StrEnum)
 
 _PROFILES = files("auto_loop.launch") / "profiles"
+_COMMON_FILE = "failures.toml"  # no profile: the failure classes of every trainer, by their traces in a log
 
 
 def shipped_profile_names() -> tuple[str, ...]:
     """The names of the profiles that come with us, sorted."""
     names = (entry.name for entry in _PROFILES.iterdir())
-    return tuple(sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml")))
+    return tuple(
+        sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml") and name != _COMMON_FILE)
+    )
 
 
 def shipped_profile(name: str) -> Profile:
@@ -43,7 +49,18 @@ def parse_profile(text: str, name: str = "profile") -> Profile:
     profile = reader.profile(table)
     if reader.faults:
         raise MisuseError(reader.faults)
-    return profile
+    return replace(profile, failures=(*profile.failures, *common_failures()))
+
+
+@lru_cache(maxsize=1)
+def common_failures() -> tuple[FailurePattern, ...]:
+    """The failure classes that every profile knows, after its own."""
+    text = (_PROFILES / _COMMON_FILE).read_text(encoding="utf-8")
+    reader = _Reader(_COMMON_FILE, text)
+    found = reader.failures(tomllib.loads(text))
+    if reader.faults:
+        raise MisuseError(reader.faults)
+    return found
 
 
 def _toml_fault(text: str, name: str, error: tomllib.TOMLDecodeError) -> Fault:
@@ -126,19 +143,28 @@ class _Reader:
             if not isinstance(entry, dict):
                 self.fault("failure", "each [[failure]] is a table with name and pattern")
                 continue
-            pattern = FailurePattern(name=self.text(entry, "name", ""), pattern=self.text(entry, "pattern", ""))
+            name, text = self.text(entry, "name", ""), self.text(entry, "pattern", "")
             self.leftovers(entry, "failure")
-            self.check_failure(pattern)
-            made.append(pattern)
+            if not name or not text:
+                self.fault("failure", "a [[failure]] needs both name and pattern")
+                continue
+            failure, pattern = self.failure(name), self.pattern(text)
+            if failure is not None and pattern is not None:
+                made.append(FailurePattern(failure=failure, pattern=pattern))
         return tuple(made)
 
-    def check_failure(self, failure: FailurePattern) -> None:
-        if not failure.name or not failure.pattern:
-            self.fault("failure", "a [[failure]] needs both name and pattern")
+    def failure(self, name: str) -> Failure | None:
+        if name in set(Failure):
+            return Failure(name)
+        self.fault("name", f"{name!r} is no class of failures; known: {', '.join(Failure)}", name)
+        return None
+
+    def pattern(self, text: str) -> re.Pattern[str] | None:
         try:
-            re.compile(failure.pattern)
-        except re.error as error:
-            self.fault("pattern", f"not a regular expression: {error}", failure.pattern)
+            return re.compile(text, re.MULTILINE)
+        except (re.error, OverflowError, RecursionError) as error:
+            self.fault("pattern", f"not a regular expression: {error}", text)
+            return None
 
     def config_class(self, table: dict[str, Any]) -> str:
         value = self.text(table, "class", "")
@@ -189,9 +215,9 @@ class _Reader:
             self.fault(key, f"unknown key {key!r}{inside}", key)
 
     def fault(self, key: str, what: str, excerpt: str = "") -> None:
-        """Records a fault at the first line that sets `key` or opens it as a table."""
+        """Records a fault at the first line that sets `key` or opens it as a table, and holds `excerpt`."""
         for number, line in enumerate(self.lines, start=1):
-            if re.match(rf"\s*(\[\[?)?\s*\"?{re.escape(key)}\"?\s*(=|\]|\.)", line):
+            if excerpt in line and re.match(rf"\s*(\[\[?)?\s*\"?{re.escape(key)}\"?\s*(=|\]|\.)", line):
                 start = max(line.find(excerpt or key), 0)
                 mark = pointer(line, start, start + len(excerpt or key))
                 self.faults.append(Fault(what=what, where=f"{self.name}:{number}", pointer=mark))

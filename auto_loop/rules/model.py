@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from auto_loop.domain.config import Json
+from auto_loop.domain.failure import Failure
 from auto_loop.domain.guardrails import Guardrails
 from auto_loop.domain.stats import Direction, usual_direction
 from auto_loop.rules.condition import Expression
@@ -43,6 +44,8 @@ class Computed:
     predict: str = ""
 
 
+REMEDY_TIMES = 3  # a batch halved three times is an eighth: whatever still fails then, fails for another reason
+
 Changes: TypeAlias = Mapping[str, Json | Computed]
 
 
@@ -73,10 +76,16 @@ class Stop:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remedy:
-    """What to change before a job that failed with this class of failure is tried again."""
+    """What to change before a job that failed with this class of failure is tried again, in a child of its own.
 
-    failure: str
-    changes: Changes
+    `also` are edits that go with it where the config has their places. In one line of descent it is applied at most
+    `times` times. Values are literals: a failed run has no readings to compute from.
+    """
+
+    failure: Failure
+    changes: Mapping[str, Json]
+    also: Mapping[str, Json] = field(default_factory=dict)
+    times: int = REMEDY_TIMES
     reason: str = ""
 
 

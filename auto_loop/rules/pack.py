@@ -113,6 +113,7 @@ def _read(table: Table, name: str) -> Pack:
     metrics, key = read_metrics(table.table("metrics"))
     rules = [read_rule(one) for one in table.tables("rule")]
     stops = [read_stop(one) for one in table.tables("stop")]
+    remedies = [read_remedy(one) for one in table.tables("remedy")]
     pack = Pack(
         name=table.get("name", str, name),
         objective=read_objective(table.table("objective")),
@@ -121,7 +122,7 @@ def _read(table: Table, name: str) -> Pack:
         guardrails=read_guardrails(table.table("guardrails")),
         rules=tuple(rule for rule in rules if rule is not None),
         stops=tuple(stop for stop in stops if stop is not None),
-        remedies=tuple(read_remedy(one) for one in table.tables("remedy")),
+        remedies=tuple(remedy for remedy in remedies if remedy is not None),
     )
     _say_twins(table)
     return replace(pack, aliases=_aliases(pack, table))

@@ -1,14 +1,16 @@
 """The sections of a pack, each read from its table. Faults gather in the tables; a broken entry is left out."""
 
+from difflib import get_close_matches
 from typing import Any
 
 from auto_loop.domain.config import Json
 from auto_loop.domain.edit_text import Edit, parse_edit, to_change
+from auto_loop.domain.failure import Failure
 from auto_loop.domain.guardrails import Choice, Derivation, Forbidden, Guardrails, Range, Relation
 from auto_loop.domain.paths import Path, Star, parse_path
 from auto_loop.domain.stats import Direction
 from auto_loop.rules.condition import Expression, parse_condition, parse_formula
-from auto_loop.rules.model import Changes, Computed, Metric, Objective, Remedy, Rule, Stop
+from auto_loop.rules.model import REMEDY_TIMES, Changes, Computed, Metric, Objective, Remedy, Rule, Stop
 from auto_loop.rules.tables import Table
 from auto_loop.rules.template import parse_template
 
@@ -67,7 +69,7 @@ def read_rule(table: Table) -> Rule | None:
     """[[rule]]: `name`, `when`, `change`, `reason`, `priority`, `group`."""
     name = table.get("name", str, "", required=True)
     when = table.parsed("when", parse_condition)
-    changes = _changes(table, required=True)
+    changes = _changes(table, "change", required=True)
     reason = table.parsed("reason", parse_template)
     priority = table.get("priority", int, 0)
     group = table.get("group", str, "")
@@ -85,7 +87,7 @@ def read_stop(table: Table) -> Stop | None:
     then = table.get("then", str, "stop")
     if then not in ("stop", "fork"):
         table.wrong("then", f"{then!r} is none of stop, fork")
-    changes = _changes(table, required=then == "fork")
+    changes = _changes(table, "change", required=then == "fork")
     after = table.get("after", int, 0)
     readings = table.get("for", int, 1)
     if after < 0 or readings < 1:
@@ -96,29 +98,48 @@ def read_stop(table: Table) -> Stop | None:
     return Stop(name=name, when=when, reason=reason, after=after, readings=readings, then=then, changes=changes)
 
 
-def read_remedy(table: Table) -> Remedy:
-    """[[remedy]]: `failure` (a class of failures), `change`, `reason`."""
+def read_remedy(table: Table) -> Remedy | None:
+    """[[remedy]]: `failure` (a class of failures), `change`, `also`, `times` (in one line of descent), `reason`."""
     failure = table.get("failure", str, "", required=True)
-    changes = _changes(table, required=True)
+    changes, also = _literals(table, "change", required=True), _literals(table, "also", required=False)
+    times = table.get("times", int, REMEDY_TIMES)
     reason = table.get("reason", str, "")
+    if times < 1:
+        table.wrong("times", "is 1 or more")
+    if failure and failure not in set(Failure):
+        near = get_close_matches(failure, Failure, n=1)
+        table.wrong(
+            "failure", f"{failure!r} is none of {', '.join(Failure)}", f"did you mean {near[0]}?" if near else ""
+        )
     table.done()
-    return Remedy(failure=failure, changes=changes, reason=reason)
+    if failure not in set(Failure):
+        return None
+    return Remedy(failure=Failure(failure), changes=changes, also=also, times=times, reason=reason)
 
 
-def _changes(table: Table, *, required: bool) -> Changes:
-    """`change`: a table of `path@op` to value, or a list of edits as the command line takes them."""
-    raw = table.raw("change")
+def _literals(table: Table, key: str, *, required: bool) -> dict[str, Json]:
+    """A remedy's edits: a computed value is a fault, for a failed run has no readings."""
+    changes = _changes(table, key, required=required)
+    for name, value in changes.items():
+        if isinstance(value, Computed):
+            table.wrong(key, f"{name!r} is computed: a remedy's values are literals")
+    return {name: value for name, value in changes.items() if not isinstance(value, Computed)}
+
+
+def _changes(table: Table, at: str, *, required: bool) -> Changes:
+    """What stands at `at`: a table of `path@op` to value, or a list of edits as the command line takes them."""
+    raw = table.raw(at)
     if raw is None or raw in ({}, []):
         if required:
-            table.wrong("", '`change` is missing: { "path@op" = value }')
+            table.wrong("", f'`{at}` is missing: {{ "path@op" = value }}')
         return {}
     if isinstance(raw, list):
-        edits = [table.parse("change", text, parse_edit) for text in table.texts("change")]
+        edits = [table.parse(at, text, parse_edit) for text in table.texts(at)]
         return dict(to_change(edit) for edit in edits if edit is not None)
     if not isinstance(raw, dict):
-        table.wrong("change", 'takes { "path@op" = value } or ["path@op=value"]')
+        table.wrong(at, 'takes { "path@op" = value } or ["path@op=value"]')
         return {}
-    below = table.table("change")
+    below = table.table(at)
     return {key: value for name in raw for key, value in _change(below, name)}
 
 
