@@ -117,13 +117,16 @@ class Survey:
 
     def look(self, uuid: str) -> Look:
         """What NVML says of the GPU now. After an error NVML is opened anew, once, before the GPU is called lost."""
+        cause = "NVML does not list it any more"
         if self._nvml is not None:
-            with contextlib.suppress(self._nvml.NVMLError):
-                if self._nvml.nvmlDeviceGetCount() == self._count:
+            try:
+                if uuid in self._handles and self._nvml.nvmlDeviceGetCount() == self._count:
                     return self._look(uuid)
+            except self._nvml.NVMLError as error:
+                cause = str(error)
         trouble = self._open()
-        if trouble:
-            return Look(lost=trouble)
+        if trouble or uuid not in self._handles:
+            return Look(lost=trouble or cause)
         try:
             return self._look(uuid)
         except self._nvml.NVMLError as error:
@@ -156,9 +159,7 @@ class Survey:
         return ""
 
     def _look(self, uuid: str) -> Look:
-        handle = self._handles.get(uuid)
-        if handle is None:
-            return Look(lost="NVML does not list it any more")
+        handle = self._handles[uuid]
         gpus.uuid_of(self._nvml, handle)  # a handle that has outlived its GPU fails here, not in what may be unknown
         found = self._ask(_PROCESSES, handle)
         if not self._pids_match or found is None:
