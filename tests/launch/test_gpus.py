@@ -15,9 +15,9 @@ FAKE = "tests.fakes.nvml"
 
 @pytest.fixture(autouse=True)
 def machine() -> Iterator[None]:
+    nvml.reset()
     yield
-    nvml.BOARDS.clear()
-    nvml.DRIVER[0] = True
+    nvml.reset()
 
 
 def numbers(found: tuple[Gpu, ...]) -> list[int]:
@@ -39,6 +39,10 @@ def test_a_split_gpu_is_its_parts() -> None:
     with pytest.raises(RefusedError, match=r"GPU-b|MIG-x, MIG-y"):
         gpus.choose("0", None, found)
     assert gpus.choose("MIG-y", None, found) == (found[1],)
+    assert gpus.choose(None, "MIG-y", found) == (found[1],)
+    assert gpus.choose(None, "MIG-y,1", found) == (found[1], found[2])
+    with pytest.raises(RefusedError, match=r"MIG-x is outside.*available: MIG-y; CUDA_VISIBLE_DEVICES=MIG-y"):
+        gpus.choose("MIG-x", "MIG-y", found)
     with pytest.raises(RefusedError, match="one MIG device only"):
         gpus.make_slots(found, gpus_per_job=2)
 
@@ -47,6 +51,19 @@ def test_without_driver_or_library_there_are_none() -> None:
     nvml.DRIVER[0] = False
     assert gpus.probe(FAKE) == ()
     assert gpus.probe("no_such_nvml") == ()
+
+
+@pytest.mark.parametrize("error", ["GpuIsLost", "Unknown"])
+def test_a_lost_gpu_does_not_hide_the_others(error: str) -> None:
+    """The others keep their numbers, as nvidia-smi goes on counting the lost one."""
+    nvml.BOARDS[:] = [nvml.Board(f"0:0{index}", f"GPU-{index}") for index in range(4)]
+    nvml.BOARDS[1].lost = error
+    assert [(one.index, one.uuid) for one in gpus.probe(FAKE)] == [(0, "GPU-0"), (2, "GPU-2"), (3, "GPU-3")]
+    nvml.BOARDS[1].lost, nvml.BOARDS[1].fails = "", {"nvmlDeviceGetUUID": error}
+    assert numbers(gpus.probe(FAKE)) == [0, 2, 3]
+    for board in nvml.BOARDS:
+        board.lost = error
+    assert gpus.probe(FAKE) == ()
 
 
 def test_shared_memory_tells_nothing() -> None:
@@ -61,6 +78,15 @@ def test_shared_memory_tells_nothing() -> None:
         (None, "6,5", [5, 6]),
         (None, "", []),
         (None, "2,-1,3", [2]),
+        (None, "-1", []),
+        (None, "NoDevFiles", []),
+        (None, "none", []),
+        (None, " 3 , 2 ", [2, 3]),
+        (None, "9,1", []),
+        (None, "1,9,2", [1]),
+        (None, "1,,2", [1]),
+        (None, "GPU-0", []),
+        (None, "GPU-00000004-aaaa,GPU-00000002-aaaa", [2, 4]),
         (None, "GPU-00000004", [4]),
         ("5,4", None, [5, 4]),
         ("4", "4,5", [4]),
@@ -83,7 +109,9 @@ def test_choice(asked: str | None, visible: str | None, expected: list[int]) -> 
         ("GPU-0", None, "more than one device"),
         ("zero", None, "there is no GPU zero"),
         ("", None, "names no GPU"),
-        ("all", "", "names no GPU"),
+        ("all", "", "names no GPU.*available: none; CUDA_VISIBLE_DEVICES="),
+        ("0", "-1", "outside the inherited CUDA_VISIBLE_DEVICES.*available: none; CUDA_VISIBLE_DEVICES=-1"),
+        ("0", "NoDevFiles", "outside the inherited CUDA_VISIBLE_DEVICES"),
     ],
 )
 def test_refused_choice(asked: str, visible: str | None, said: str) -> None:

@@ -1,9 +1,14 @@
+import contextlib
 import os
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from auto_loop.domain.errors import RefusedError
+from auto_loop.launch import ports
 from auto_loop.launch.ports import lease_folder, lease_port
 
 
@@ -58,3 +63,94 @@ def test_the_folder_is_the_users_own() -> None:
     assert lease_folder({"AUTO_LOOP_LEASE_DIR": "/a", "XDG_RUNTIME_DIR": "/b"}) == Path("/a")
     assert lease_folder({"XDG_RUNTIME_DIR": "/b"}) == Path("/b/auto_loop")
     assert lease_folder({}).name == f"auto_loop-{os.getuid()}"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "first"),
+    [
+        (32_768, 60_999, 23_400),
+        (16_000, 65_535, 14_000),
+        (1_024, 60_000, 60_001),
+        (1_024, 65_535, 23_400),
+        (23_400, 23_400, 21_400),
+        (2_000, 64_000, 23_400),
+    ],
+)
+def test_candidates(low: int, high: int, first: int) -> None:
+    """Outside the outgoing range wherever there is room; never 0, never a well-known one, never above the last."""
+    found = ports._candidates(low, high)
+    assert found[0] == first
+    assert len(found) == 2_000
+    assert found[0] > 1_023
+    assert found[-1] <= 65_535
+
+
+def test_a_foreign_listener_is_passed_over(tmp_path: Path) -> None:
+    first = ports._candidates(*ports._outgoing())[0]
+    with socket.socket() as listener:
+        with contextlib.suppress(OSError):  # taken by somebody else: foreign all the same
+            listener.bind(("", first))
+            listener.listen()
+        lease = lease_port(tmp_path)
+        assert lease.port > first
+        lease.close()
+
+
+def test_without_a_free_port_it_says_so_and_leaves_nothing_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ports, "_COUNT", 2)
+    leases = [lease_port(tmp_path), lease_port(tmp_path)]
+    before = os.listdir("/proc/self/fd")
+    with pytest.raises(RefusedError, match="no port is free"):
+        lease_port(tmp_path)
+    assert os.listdir("/proc/self/fd") == before
+    for lease in leases:
+        lease.close()
+
+
+def test_a_bind_test_that_fails_leaves_nothing_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def out_of_descriptors(*_: object) -> socket.socket:
+        raise OSError(24, os.strerror(24))
+
+    monkeypatch.setattr(ports.socket, "socket", out_of_descriptors)
+    before = os.listdir("/proc/self/fd")
+    with pytest.raises(OSError, match="Too many open files"):
+        lease_port(tmp_path)
+    assert os.listdir("/proc/self/fd") == before
+
+
+CROWD = r"""
+import os, socket, sys
+from pathlib import Path
+from auto_loop.launch.ports import lease_port
+start, started = os.pipe()
+answers, answer = os.pipe()
+done, finished = os.pipe()
+for _ in range(100):
+    if not os.fork():
+        os.close(started), os.close(finished)
+        os.read(start, 1)
+        port = lease_port(Path(sys.argv[1])).port
+        meeting = socket.socket()
+        meeting.bind(("", port))
+        meeting.listen()
+        os.write(answer, b"%d\n" % port)
+        os.read(done, 1)
+        os._exit(0)
+os.close(answer), os.close(start), os.close(done)
+os.close(started)
+with os.fdopen(answers) as told:
+    for _ in range(100):
+        sys.stdout.write(told.readline())
+os.close(finished)
+"""
+
+
+def test_a_hundred_at_once_meet_on_a_hundred_ports(tmp_path: Path) -> None:
+    """Each process leases when all are there, listens on its port as its job would, and holds it to the end."""
+    done = subprocess.run([sys.executable, "-c", CROWD, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    found = [int(line) for line in done.stdout.split()]
+    assert len(found) == len(set(found)) == 100
+    assert min(found) > 1_023
