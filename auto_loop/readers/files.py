@@ -71,6 +71,8 @@ def follow(
                 scan = scanner(file, begin, SLICE_BYTES)
                 rows.extend(scan)
                 places[str(file)] = scan.place
+                if scan.place.offset - begin.offset >= SLICE_BYTES:
+                    break  # the rest of this file comes before the next one
         except OSError:  # gone or unreadable now; it may come back
             continue
     counts, clock = _fold(rows, before)
