@@ -61,15 +61,15 @@ def _total(values: Sequence[float]) -> float:
 
 
 def _drop_later(place: Path, last_step: int) -> None:
-    kept = [line for line in place.read_text().splitlines() if _step_of(line) <= last_step]
+    kept = [line for line in place.read_bytes().splitlines() if _step_of(line) <= last_step]
     aside = place.with_name(f".{place.name}.kept")
-    aside.write_text("".join(line + "\n" for line in kept))
+    aside.write_bytes(b"".join(line + b"\n" for line in kept))
     os.replace(aside, place)
 
 
-def _step_of(line: str) -> float:
+def _step_of(line: bytes) -> float:
     """The line's step; a torn or foreign line counts as later than every step."""
     try:
         return float(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return float("inf")

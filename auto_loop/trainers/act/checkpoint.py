@@ -1,6 +1,7 @@
 """Checkpoints in LeRobot's layout: `<output_dir>/checkpoints/<step>/{pretrained_model,training_state}`, and `last`.
 
-Each is written aside and renamed, so one that is there is whole, whenever the process was killed.
+Each is written aside, flushed to the disk and renamed, so one that is there is whole, whenever the process was killed
+or the machine went down.
 """
 
 import json
@@ -44,6 +45,7 @@ def save(output_dir: Path, policy: nn.Module, state: TrainingState, configs: Map
     save_file(state.torch_random, aside / TRAINING / "rng_state.safetensors")
     _write_json(aside / TRAINING / "optimizer_param_groups.json", groups)
     _write_json(aside / TRAINING / "training_step.json", {"step": state.step, **state.plain})
+    _to_disk(aside)
     shutil.rmtree(place, ignore_errors=True)
     os.rename(aside, place)
     _point(place.parent / "last", place.name)
@@ -106,6 +108,16 @@ def _nested_optimizer(tensors: Mapping[str, Tensor], groups: list[dict[str, Any]
 
 def _write_json(place: Path, content: Any) -> None:
     place.write_text(json.dumps(content, indent=2) + "\n")
+
+
+def _to_disk(folder: Path) -> None:
+    """A rename may outlive a power cut that its files' contents do not: these go first."""
+    for place in (*folder.rglob("*"), folder):
+        descriptor = os.open(place, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _point(link: Path, name: str) -> None:
