@@ -14,21 +14,42 @@ DEFAULT_GPUS = 4  # more only when they are asked for: the machine may be shared
 _CPU_SLOTS = 4
 
 
+# A driver that is there and does not work: to go on without GPUs would be a silent fall to the CPU.
+_BROKEN = frozenset(
+    f"NVMLError_{name}" for name in ("LibRmVersionMismatch", "Unknown", "GpuIsLost", "ResetRequired", "IrqIssue")
+)
+
+
 def probe(nvml_module: str = "pynvml") -> tuple[Gpu, ...]:
-    """Every GPU in PCI order, a split one as its MIG devices; () without a driver, or without nvidia-ml-py."""
+    """Every GPU that answers, in PCI order, a split one as its MIG devices; () without a driver or nvidia-ml-py.
+
+    RefusedError when there is a driver or are GPUs, and none answers.
+    """
     try:
         nvml = import_module(nvml_module)
         nvml.nvmlInit()
     except (ImportError, OSError):
         return ()
     except Exception as error:  # its errors share no base that every version names
+        if type(error).__name__ in _BROKEN:
+            raise _no_answer(str(error)) from error
         if type(error).__name__.startswith("NVMLError"):
             return ()
         raise
     try:
-        return _all(nvml)
+        found = _all(nvml)
+        if not found and nvml.nvmlDeviceGetCount():
+            raise _no_answer("every GPU is lost")
+        return found
+    except nvml.NVMLError as error:
+        raise _no_answer(str(error)) from error
     finally:
         nvml.nvmlShutdown()
+
+
+def _no_answer(why: str) -> RefusedError:
+    hint = "see nvidia-smi and dmesg; --device cpu runs on the CPU"
+    return RefusedError(Fault(what=f"no GPU answers: {why}", where="NVML", hint=hint))
 
 
 def _all(nvml: Any) -> tuple[Gpu, ...]:

@@ -79,7 +79,7 @@ class Handle:
 
 
 BOARDS: list[Board] = []
-DRIVER = [True]
+DRIVER: list[bool | str] = [True]  # or the name of the error that opening it gives
 CALLS: Counter[str] = Counter()  # how often each function was called, and "<function> <uuid>"
 _OPEN = [False]
 
@@ -91,14 +91,14 @@ def reset() -> None:
     DRIVER[0], _OPEN[0] = True, False
 
 
-def write_machine(file: Path, boards: Sequence[Board], *, driver: bool = True) -> None:
+def write_machine(file: Path, boards: Sequence[Board], *, driver: bool | str = True) -> None:
     """What the fake sees from its next call on, in every process that AUTO_LOOP_FAKE_NVML points to the file."""
     aside = file.with_name(f"{file.name}.{os.getpid()}")
     aside.write_text(json.dumps({"driver": driver, "boards": [asdict(board) for board in boards]}))
     aside.replace(file)
 
 
-def _machine() -> tuple[bool, list[Board]]:
+def _machine() -> tuple[bool | str, list[Board]]:
     named = os.environ.get(FILE)
     if named is None:
         return DRIVER[0], BOARDS
@@ -147,7 +147,10 @@ def _parts(board: Board) -> list[Board]:
 
 def nvmlInit() -> None:
     CALLS["nvmlInit"] += 1
-    if not _machine()[0]:
+    driver = _machine()[0]
+    if isinstance(driver, str):
+        raise kind(driver)(driver)
+    if not driver:
         raise NVMLError_LibraryNotFound("NVML Shared Library Not Found")
     _OPEN[0] = True
 

@@ -61,9 +61,17 @@ def test_a_lost_gpu_does_not_hide_the_others(error: str) -> None:
     assert [(one.index, one.uuid) for one in gpus.probe(FAKE)] == [(0, "GPU-0"), (2, "GPU-2"), (3, "GPU-3")]
     nvml.BOARDS[1].lost, nvml.BOARDS[1].fails = "", {"nvmlDeviceGetUUID": error}
     assert numbers(gpus.probe(FAKE)) == [0, 2, 3]
-    for board in nvml.BOARDS:
-        board.lost = error
-    assert gpus.probe(FAKE) == ()
+
+
+@pytest.mark.parametrize("error", ["Unknown", "LibRmVersionMismatch"])
+def test_a_driver_that_does_not_work_is_no_machine_without_gpus(error: str) -> None:
+    """A loop that took it for one would train on the CPU all night."""
+    nvml.BOARDS[:] = [nvml.Board("0:01", "GPU-a", lost="GpuIsLost")]
+    with pytest.raises(RefusedError, match=r"NVML: no GPU answers: every GPU is lost .*--device cpu"):
+        gpus.probe(FAKE)
+    nvml.DRIVER[0] = error
+    with pytest.raises(RefusedError, match=f"no GPU answers: {error}"):
+        gpus.probe(FAKE)
 
 
 def test_shared_memory_tells_nothing() -> None:
