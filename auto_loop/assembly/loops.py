@@ -1,10 +1,10 @@
 """Which loop a call drives: the study that it holds, and a new loop in it or the unfinished one."""
 
 import os
-import socket
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 from auto_loop.assembly.choices import choose_pack, choose_profile
@@ -13,33 +13,75 @@ from auto_loop.assembly.prepare import Prepared
 from auto_loop.assembly.requests import Requests
 from auto_loop.assembly.surroundings import Surroundings
 from auto_loop.domain.call import AutorunCall
-from auto_loop.domain.config import Config, Json
+from auto_loop.domain.config import Config
 from auto_loop.domain.errors import Fault, MisuseError, RefusedError
 from auto_loop.domain.job import NewJob, Origin
-from auto_loop.domain.study import Loop
-from auto_loop.ledger.lease import Lease, holder
+from auto_loop.domain.study import Loop, Supervisor
+from auto_loop.launch import processes
+from auto_loop.ledger.lease import Lease
 from auto_loop.ledger.ledger import Ledger
 from auto_loop.ledger.reading import Reading
 from auto_loop.loop.rounds import free_name
 
 
-def hold(prepared: Prepared, say: Callable[[str], None], around: Surroundings) -> tuple[str, Lease]:
-    """The study's lease. An unnamed study that is held becomes `<name>-2`, and so on; a named one is refused."""
+def hold(prepared: Prepared, ledger: Ledger, say: Callable[[str], None], around: Surroundings) -> tuple[str, Lease]:
+    """The study and its lease. An unnamed study that is held becomes `<name>-2`, and so on; a named one is refused.
+
+    The lock alone decides on one host. Locks need not reach another one, so that a study which another host's
+    supervisor never left is taken with --take-over only. A stale one is taken at once.
+    """
     file, number = ledger_file(prepared.call, around), 1
-    me: dict[str, Json] = {"host": socket.gethostname(), "pid": os.getpid(), "since": around.clock()}
     while True:
         study = prepared.study if number == 1 else f"{prepared.study}-{number}"
-        lease = Lease.take(file, study, me)
-        if lease is not None:
-            if number > 1:
-                say(f"note: study {prepared.study} is held by a running supervisor; this call is study {study}")
+        lease, before = Lease.take(file, study), ledger.reading.supervisor(study)
+        away = before is not None and before.ended_at is None and before.host != around.host
+        if lease is not None and (not away or prepared.call.take_over):
+            _say_taken(study, before, away, number, prepared.study, say)
             return study, lease
+        if lease is not None:
+            lease.close()
         if prepared.call.study:
-            who = holder(file, study)
-            hint = "wait for it, or name another study with --study"
-            what = f"study {study} is held by process {who.get('pid')} on {who.get('host')}"
-            raise RefusedError(Fault(what=what, where="--study", hint=hint))
+            raise RefusedError(_held(study, before, away))
         number += 1
+
+
+def _say_taken(
+    study: str, before: Supervisor | None, away: bool, number: int, first: str, say: Callable[[str], None]
+) -> None:
+    if number > 1:
+        say(f"note: study {first} is held by a running supervisor; this call is study {study}")
+    if before is not None and before.ended_at is None:
+        how = f"on {before.host}, as asked" if away else "which is gone"
+        say(f"note: study {study} is taken over from process {before.pid} ({how}; since {_time(before.since)})")
+
+
+def _held(study: str, holder: Supervisor | None, away: bool) -> Fault:
+    hint = "wait for it, `auto-loop stop` it, or name another study with --study"
+    if holder is None:
+        return Fault(what=f"study {study} is held by another process", where="--study", hint=hint)
+    who = f"process {holder.pid} on {holder.host} since {_time(holder.since)}"
+    if away:
+        hint = "if that process is dead, --take-over takes the study; while it lives, jobs would run twice"
+    return Fault(what=f"study {study} is held by {who}", where="--study", hint=hint)
+
+
+def _time(at: float) -> str:
+    return f"{datetime.fromtimestamp(at):%Y-%m-%d %H:%M:%S}"
+
+
+def enter(study: str, ledger: Ledger, around: Surroundings) -> None:
+    """Write down that this process drives the study; call it with the lease in hand."""
+    me = processes.process(os.getpid())
+    ledger.record_supervisor(
+        Supervisor(
+            study=study,
+            host=around.host,
+            boot_id=around.boot_id,
+            pid=os.getpid(),
+            start_time=me.start_time if me else 0,
+            since=around.clock(),
+        )
+    )
 
 
 def resumed(call: AutorunCall, around: Surroundings) -> AutorunCall:
@@ -71,6 +113,8 @@ def open_loop(prepared: Prepared, ledger: Ledger, around: Surroundings) -> int:
             raise MisuseError(Fault(what=f"study {study} has no unfinished loop any more", where="--resume"))
         return loop.number
     number = max(int(around.clock()), ledger.last_loop_number() + 1)
+    # What was found is what the loop is made for: resumed without its GPUs it is refused, and never runs on the CPU.
+    call = replace(call, device=prepared.slots.value[0].device.value)
     requests = Requests(prepared=prepared, around=around, loop=number)
     with ledger.transaction():
         ledger.open_loop(study, number, call.flags())

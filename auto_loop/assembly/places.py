@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from auto_loop.domain.call import AutorunCall
@@ -28,6 +28,13 @@ def place_faults(call: AutorunCall, root: Path) -> Iterator[Fault]:
 
 def writing_faults(call: AutorunCall, root: Path) -> Iterator[Fault]:
     """The folders that the loop will write to and may not: else a night ends at the first file that is due."""
+    for place in written_to(call, root):
+        if place.is_dir() and not os.access(place, os.W_OK | os.X_OK):
+            yield Fault(what="the folder cannot be written to", where=str(place))
+
+
+def written_to(call: AutorunCall, root: Path) -> tuple[Path, ...]:
+    """The folders that the loop will write to; for those that are not there yet, the first one above that is."""
     layout = Layout(root)
     ledger = root / call.ledger if call.ledger else layout.ledger_file
     report = root / call.markdown_out if call.markdown_out else layout.reports / "report"
@@ -35,9 +42,21 @@ def writing_faults(call: AutorunCall, root: Path) -> Iterator[Fault]:
     if call.decide:
         folders += [(root / name).parent for name in call.cfgs]
     there = (next(place for place in (folder, *folder.parents) if place.exists()) for folder in folders)
-    for place in dict.fromkeys(there):
-        if place.is_dir() and not os.access(place, os.W_OK | os.X_OK):
-            yield Fault(what="the folder cannot be written to", where=str(place))
+    return tuple(dict.fromkeys(there))
+
+
+def lacking_room(folders: Iterable[Path], least_free: int) -> str:
+    """Why nothing should be started for want of room: the first of the folders with less than `least_free` bytes."""
+    for folder in folders:
+        try:
+            disk = os.statvfs(folder)
+        except OSError as error:
+            return f"{folder} cannot be looked at: {error.strerror}"
+        free = disk.f_bavail * disk.f_frsize
+        if free < least_free:
+            what = f"{free >> 20} MiB are free in {folder}, and nothing is launched below {least_free >> 20} MiB"
+            return f"the disk is full: {what}"
+    return ""
 
 
 def _file_on(folder: Path) -> Path | None:

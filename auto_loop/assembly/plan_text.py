@@ -4,13 +4,14 @@ from collections.abc import Iterator, Sequence
 
 from auto_loop.assembly.loops import first_jobs
 from auto_loop.assembly.prepare import Prepared
-from auto_loop.assembly.requests import Requests
+from auto_loop.assembly.requests import Requests, shown_pass
 from auto_loop.assembly.surroundings import Surroundings
 from auto_loop.domain.config import Config
 from auto_loop.domain.job import Job, JobId, Origin
 from auto_loop.domain.slot import Slot
 from auto_loop.launch.base import LaunchRequest
 from auto_loop.launch.command import render_command
+from auto_loop.loop.parts import Ticket
 
 
 def printed_plan(prepared: Prepared, around: Surroundings) -> str:
@@ -22,7 +23,8 @@ def printed_plan(prepared: Prepared, around: Surroundings) -> str:
     for at, (name, file, config) in enumerate(first_jobs(prepared, around)):
         job = planned_job(at + 1, prepared.study, loop, name, file, config, requests.output_dir(name))
         slot = slots[at % len(slots)]
-        planned.append((job, slot, requests.request(job, slot, 1, "")))
+        ticket = Ticket(job=job, slot=slot, number=1, token="", entry=shown_pass(slot))
+        planned.append((job, slot, requests.order(ticket).request))
     return plan_text(prepared, loop, planned)
 
 

@@ -1,34 +1,32 @@
-"""From a job and a slot to its launch request: where its files lie, and the port it meets its own processes on."""
+"""From a job and a slot to its launch request: where its files lie, and the checkpoint that it goes on from."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from auto_loop.assembly.prepare import Prepared
 from auto_loop.assembly.surroundings import Surroundings
-from auto_loop.domain.job import AttemptId, Job
+from auto_loop.domain.job import AttemptId, Job, Outcome
 from auto_loop.domain.slot import Slot
-from auto_loop.launch.base import LaunchRequest
 from auto_loop.launch.command import AttemptFiles, JobSpec, build
-from auto_loop.launch.ports import PortLease
+from auto_loop.launch.gate import Pass
+from auto_loop.loop.parts import Order, Ticket
 
 _NOT_NUMBERED = AttemptId(0)
 _SHOWN_PORT = 23400
 
 
-def no_lease() -> PortLease:
-    """A stand-in for a leased port, in a plan that only shows what would run."""
-    return PortLease(_SHOWN_PORT, -1)
+def shown_pass(slot: Slot) -> Pass:
+    """A stand-in for what the gate gives, in a plan that only shows what would run."""
+    return Pass(port=_SHOWN_PORT if len(slot.gpus) > 1 else None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requests:
-    """Builds the requests of one loop. `lease` gives the port that a job of several processes meets on."""
+    """Builds the requests of one loop."""
 
     prepared: Prepared
     around: Surroundings
     loop: int
-    lease: Callable[[], PortLease] = no_lease
 
     def output_dir(self, name: str, attempt: int = 1) -> str:
         """The output folder that the trainer is told and makes itself, relative to the project."""
@@ -39,21 +37,44 @@ class Requests:
             folder = layout.job_folder(layout.loop_folder(self.prepared.call.output_root, self.loop), name, attempt)
         return folder.relative_to(layout.root).as_posix() if folder.is_relative_to(layout.root) else str(folder)
 
-    def request(self, job: Job, slot: Slot, attempt: int, token: str) -> LaunchRequest:
-        """Everything that will run for this attempt."""
-        lease = self.lease() if len(slot.gpus) > 1 else None
+    def order(self, ticket: Ticket) -> Order:
+        """Everything that will run for this attempt.
+
+        One that goes on from an earlier attempt's checkpoint writes into the same folder.
+        """
+        job, folder = ticket.job, self.output_dir(ticket.job.name, ticket.number)
+        checkpoint = self._checkpoint(job)
+        if checkpoint:
+            folder, resume_from = checkpoint
+        else:
+            resume_from = ""
         spec = JobSpec(
             attempt=_NOT_NUMBERED,
-            token=token,
+            token=ticket.token,
             cfg_file=Path(job.cfg_file),
             config=job.config,
-            output_dir=self.output_dir(job.name, attempt),
-            slot=slot,
-            files=self._files(job.name, slot, attempt),
-            port=lease.port if lease else None,
-            held=(lease.descriptor,) if lease else (),
+            output_dir=folder,
+            slot=ticket.slot,
+            files=self._files(job.name, ticket.slot, ticket.number),
+            port=ticket.entry.port,
+            held=ticket.entry.held,
+            resume_from=resume_from,
         )
-        return build(spec, self.prepared.profile.value, self.prepared.options)
+        request = build(spec, self.prepared.profile.value, self.prepared.options)
+        return Order(request=request, output_dir=folder, resume_from=resume_from)
+
+    def _checkpoint(self, job: Job) -> tuple[str, str] | None:
+        """Output folder and checkpoint config of the job's newest attempt that left one, if the trainer can resume."""
+        config = self.prepared.profile.value.resume_config
+        if not config:
+            return None
+        for attempt in reversed(job.attempts):
+            if attempt.outcome is Outcome.CANCELLED:
+                continue
+            file = Path(attempt.output_dir) / config
+            if (self.around.root / file).is_file():
+                return attempt.output_dir, str(file)
+        return None
 
     def _files(self, name: str, slot: Slot, attempt: int) -> AttemptFiles:
         layout = self.around.layout

@@ -1,13 +1,15 @@
 """The calls of the front doors, carried out: plan or run, resume, and the exit code that follows."""
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from auto_loop.assembly.loops import hold, open_loop, resumed
+from auto_loop.assembly.loops import enter, hold, open_loop, resumed
 from auto_loop.assembly.named_files import ledger_file, report_files, shown
+from auto_loop.assembly.places import lacking_room, written_to
 from auto_loop.assembly.plan_text import printed_plan
 from auto_loop.assembly.prepare import Prepared, prepare, refused_configs
 from auto_loop.assembly.redraw import Redraw, ReportFiles
@@ -22,8 +24,10 @@ from auto_loop.domain.job import Outcome
 from auto_loop.domain.secrets import secrets_of
 from auto_loop.domain.slot import Device
 from auto_loop.launch.base import Launcher
+from auto_loop.launch.gate import Gate
+from auto_loop.launch.gpu_leases import Owner
 from auto_loop.launch.local import LocalLauncher
-from auto_loop.launch.ports import lease_folder, lease_port
+from auto_loop.launch.ports import lease_folder
 from auto_loop.ledger.ledger import Ledger
 from auto_loop.loop.driver import Driver, LoopEnd
 from auto_loop.loop.parts import Observer, Parts, Workshop
@@ -45,7 +49,7 @@ class Front:
 
     observer: Observer
     say: Callable[[str], None] = print
-    launcher: LauncherFactory = LocalLauncher
+    launcher: LauncherFactory | None = None
 
 
 def run_autorun(call: AutorunCall, front: Front, around: Surroundings | None = None) -> int:
@@ -65,17 +69,16 @@ def run_autorun(call: AutorunCall, front: Front, around: Surroundings | None = N
 def execute(prepared: Prepared, front: Front, around: Surroundings) -> int:
     """Hold the study, open its loop, drive it to the end, and have the report drawn."""
     with ExitStack() as stack:
-        study, lease = hold(prepared, front.say, around)
+        ledger = stack.enter_context(Ledger.open(ledger_file(prepared.call, around), around.clock, around.fault))
+        study, lease = hold(prepared, ledger, front.say, around)
         stack.enter_context(lease)
         prepared = replace(prepared, study=study)
-        ledger = stack.enter_context(Ledger.open(ledger_file(prepared.call, around), around.clock))
         for text in (*([ledger.note] if ledger.note else []), *prepared.notes, *_loud(prepared)):
             front.say(f"note: {text}")
         for warning in prepared.warnings:
             front.say(f"warning: {warning}")
-        ledger.ensure_study(study, prepared.pack.name, prepared.profile.name)
-        loop = open_loop(prepared, ledger, around)
-        launcher = front.launcher()
+        loop = begin(prepared, ledger, around)
+        launcher = front.launcher() if front.launcher else LocalLauncher(fault=around.fault)
         stack.callback(launcher.close)
         redraw = Redraw(report_command(prepared.call, study, around), around)
         signals = stack.enter_context(Signals(launcher.wake))
@@ -87,8 +90,17 @@ def execute(prepared: Prepared, front: Front, around: Surroundings) -> int:
             redraw.finish()
             front.say(_unfinished(study))
             raise
+        ledger.supervisor_left(study)
         drawn = redraw.finish()
         return farewell(parts, end, report_files(prepared.call, study, around), around, front, drawn=drawn)
+
+
+def begin(prepared: Prepared, ledger: Ledger, around: Surroundings) -> int:
+    """The loop's number, with who drives it, in one commit."""
+    with ledger.transaction():
+        ledger.ensure_study(prepared.study, prepared.pack.name, prepared.profile.name)
+        enter(prepared.study, ledger, around)
+        return open_loop(prepared, ledger, around)
 
 
 def join(
@@ -102,7 +114,8 @@ def join(
     redraw: Redraw,
 ) -> Parts:
     """The parts of one loop, joined."""
-    requests = Requests(prepared=prepared, around=around, loop=loop, lease=lambda: lease_port(lease_folder(around.env)))
+    requests, root = Requests(prepared=prepared, around=around, loop=loop), around.root
+    folders = written_to(prepared.call, root)
     return Parts(
         study=prepared.study,
         loop=loop,
@@ -111,29 +124,58 @@ def join(
         pack=prepared.pack.value,
         types=prepared.fields.types,
         guardrails=prepared.guardrails,
+        failures=prepared.profile.value.failures,
         ledger=ledger,
         launcher=launcher,
         meter=Watch(around.root, prepared.pack.value, tail_text),
         signals=signals,
         observers=(front.observer, redraw),
         workshop=Workshop(
-            request_for=requests.request,
+            order=requests.order,
+            admit=gate(prepared, around).admit,
+            room=lambda: lacking_room(folders, around.least_free),
             output_dir_of=requests.output_dir,
-            write_variant=lambda file, base, edits, config: variant_beside(around.root, file, base, edits, config),
+            write_variant=lambda *variant: variant_beside(root, *variant, fault=around.fault),
             refused_by_trainer=lambda configs: refused_configs(prepared.trainer, configs),
             log_tail=lambda file: tail_text(Path(file), _LOG_TAIL_BYTES),
+            log_bytes=log_bytes,
             redraw=redraw,
             secrets=secrets_of(around.env),
             clock=around.clock,
             new_token=around.new_token,
         ),
+        since=around.clock(),
     )
 
 
-def variant_beside(root: Path, file: str, base: Config, edits: tuple[str, ...], config: Config) -> Path:
+def gate(prepared: Prepared, around: Surroundings) -> Gate:
+    """What decides which free slots may take a job."""
+    ledger = str(ledger_file(prepared.call, around))
+    return Gate(
+        folder=lease_folder(around.env),
+        owner=Owner(study=prepared.study, ledger=ledger, pid=os.getpid(), since=around.clock()),
+        allow_busy=prepared.call.allow_busy,
+        survey=around.survey,
+        clock=around.clock,
+    )
+
+
+def log_bytes(file: str) -> int:
+    """How much an attempt has printed; 0 while it has no log."""
+    try:
+        return os.stat(file).st_size
+    except OSError:
+        return 0
+
+
+def variant_beside(
+    root: Path, file: str, base: Config, edits: tuple[str, ...], config: Config, *, fault: Callable[[str], None]
+) -> Path:
     """Writes a next config beside its parent's file; its file as the project names it."""
     parent = root / file
+    fault("before rename")
     made = write_variant(parent, config, parse_edits(edits), parent.parent, base_fingerprint=base.fingerprint)
+    fault("after rename")
     return Path(shown(made, root))
 
 

@@ -6,6 +6,7 @@ import click
 
 from auto_loop.cli.options import (
     Words,
+    guarding_options,
     leave,
     place_options,
     placing_options,
@@ -26,6 +27,7 @@ from auto_loop.cli.options import (
 @click.option("--variants-per-run", type=click.IntRange(min=1), default=2, help="Next configs from one job, at most.")
 @click.option("--round-size", type=click.IntRange(min=1), help="Jobs in a next round.  [default: as many as --cfgs]")
 @click.option("--exec", "execute", is_flag=True, help="Really run; without it the plan is printed.")
+@guarding_options
 @trainer_options
 @wandb_options
 @place_options

@@ -6,6 +6,7 @@ import click
 
 from auto_loop.cli.options import (
     Words,
+    guarding_options,
     leave,
     place_options,
     placing_options,
@@ -25,6 +26,7 @@ from auto_loop.cli.options import (
 @click.option("--out-dir", default="train_configs", help="Where the variant is written.")
 @click.option("--exec", "execute", is_flag=True, help="Run it, as a study of one job.")
 @placing_options
+@guarding_options
 @trainer_options
 @wandb_options
 @place_options

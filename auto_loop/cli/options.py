@@ -8,6 +8,7 @@ both are solved here once, by rewriting the words before click sees them.
 import errno
 import io
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
@@ -100,6 +101,26 @@ def spread(words: Sequence[str], params: Sequence[click.Parameter]) -> Iterator[
             yield word
 
 
+class Duration(click.ParamType):  # type: ignore[type-arg] # older versions of click take none
+    """Seconds as `90`, `90s`, `15m`, `2h` or `1h30m`; not below 0."""
+
+    name = "duration"
+    _form = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The seconds; a usage error for anything else."""
+        if isinstance(value, int | float):
+            return float(value)
+        found = self._form.fullmatch(str(value).strip())
+        if not found or not any(found.groups()):
+            self.fail(f"{value!r} is no duration: write 90, 90s, 15m, 2h or 1h30m", param, ctx)
+        hours, minutes, seconds = (float(part or 0) for part in found.groups())
+        return hours * 3600 + minutes * 60 + seconds
+
+
+DURATION = Duration()
+
+
 def verb(name: str, **settings: Any) -> Callable[[Callable[..., Any]], VerbCommand]:
     """A decorator: the function as the command `name`; its docstring is the help text."""
     return click.command(
@@ -143,6 +164,18 @@ place_options = several(
     click.option("--output-root", default="outputs/train", help="Where the runs' folders are made."),
     click.option("--summary-out", default="reports/data/autorun_summary.json", help="The report as JSON."),
     click.option("--markdown-out", metavar="FILE", help="The report.  [default: reports/<study>.md]"),
+)
+
+
+guarding_options = several(
+    click.option("--retries", type=click.IntRange(min=0), default=2, help="New tries of a job whose failure may pass."),
+    click.option("--start-timeout", type=DURATION, default="15m", help="Stop a job that has logged nothing; 0: never."),
+    click.option("--stall-after", type=DURATION, default="1h", help="Stop a job that logs nothing new; 0: never."),
+    click.option("--job-timeout", type=DURATION, default="0", help="Stop a job that takes longer; 0: never."),
+    click.option("--max-hours", type=click.FloatRange(min=0), default=0.0, help="Stop all after so long; 0: never."),
+    click.option("--grace", type=DURATION, default="30s", help="From asking a job to finish to killing it."),
+    click.option("--allow-busy", is_flag=True, help="Use GPUs that somebody else uses, too."),
+    click.option("--take-over", is_flag=True, help="Take a study over that another host holds; that one must be dead."),
 )
 
 

@@ -8,14 +8,15 @@ from auto_loop.domain.config import Json
 from auto_loop.domain.errors import Fault, MisuseError
 
 # What a resumed loop may be given anew: how it is called, not what it does.
-_NOT_STORED = frozenset({"execute", "resume", "study", "ledger", "given"})
+_NOT_STORED = frozenset({"execute", "resume", "study", "ledger", "given", "take_over"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AutorunCall:
     """The options of one call. None means "not given": assembly finds the default.
 
-    `given` names the options that stood on the command line, for `--resume` to compare with the stored ones.
+    Times are seconds (0: no limit), but for `max_hours`. `given` names the options that stood on the command line, for
+    `--resume` to compare with the stored ones.
     """
 
     cfgs: tuple[str, ...] = ()
@@ -46,6 +47,14 @@ class AutorunCall:
     summary_out: str = "reports/data/autorun_summary.json"
     markdown_out: str | None = None
     resume: bool = False
+    take_over: bool = False
+    retries: int = 2
+    start_timeout: float = 900.0
+    stall_after: float = 3600.0
+    job_timeout: float = 0.0
+    max_hours: float = 0.0
+    grace: float = 30.0
+    allow_busy: bool = False
     extra: tuple[str, ...] = ()
     given: frozenset[str] = field(default_factory=frozenset)
 

@@ -1,5 +1,6 @@
 """A launcher without processes: attempts last as long as a script says, on a clock that jumps. For scenarios."""
 
+import os
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +60,7 @@ class StubLauncher:
         self.requests: list[LaunchRequest] = []
         self.signals: list[tuple[Handle, Signal]] = []
         self._attempts: dict[Handle, _Attempt] = {}
+        self._held: list[tuple[str, int]] = []
         self._woken = False
 
     @property
@@ -70,6 +72,7 @@ class StubLauncher:
         """A handle with a pid of its own."""
         act = self._script(request)
         self.requests.append(request)
+        self._held += [(request.token, descriptor) for descriptor in request.held]
         handle = Handle(launcher=NAME, pid=len(self.requests), start_time=1, boot_id=NAME, reference=request.token)
         returncode = None if act.vanishes else act.returncode
         self._attempts[handle] = _Attempt(request, act, self.clock.now + act.duration_s, returncode, act.inner)
@@ -87,6 +90,7 @@ class StubLauncher:
         if not attempt.seen and attempt.act.on_end is not None:
             attempt.act.on_end(attempt.request)
         attempt.seen = True
+        self._let_go(attempt.request.token)
         return Exit(returncode=attempt.returncode, ended_at=attempt.ends_at, inner=attempt.inner)
 
     def wait(self, handles: Collection[Handle], timeout_s: float | None) -> frozenset[Handle]:
@@ -124,7 +128,14 @@ class StubLauncher:
         """Nothing is quicker for it."""
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Nothing to let go of: what attempts hold is theirs."""
+
+    def _let_go(self, token: str) -> None:
+        """Closes what an ended attempt held, as its keeper would."""
+        for held, descriptor in self._held:
+            if held == token:
+                os.close(descriptor)
+        self._held = [one for one in self._held if one[0] != token]
 
     def _next(self, handle: Handle) -> float:
         """When a poll of the handle is next worth it."""

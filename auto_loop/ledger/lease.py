@@ -1,13 +1,9 @@
 """The lease of a study: one supervisor at a time, held by a `flock` that dies with its process."""
 
 import fcntl
-import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
-
-from auto_loop.domain.config import Json
 
 
 class Lease:
@@ -17,8 +13,8 @@ class Lease:
         self._descriptor = descriptor
 
     @classmethod
-    def take(cls, ledger_file: Path, study: str, holder: Mapping[str, Json]) -> Self | None:
-        """The lease of `study`, or None when a live process holds it. `holder` is kept for those who ask."""
+    def take(cls, ledger_file: Path, study: str) -> Self | None:
+        """The lease of `study`, or None when a live process holds it; the ledger's row says who."""
         file = lease_file(ledger_file, study)
         file.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -27,8 +23,6 @@ class Lease:
         except BlockingIOError:
             os.close(descriptor)
             return None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps(dict(holder)).encode(), 0)
         return cls(descriptor)
 
     def close(self) -> None:
@@ -45,12 +39,3 @@ class Lease:
 def lease_file(ledger_file: Path, study: str) -> Path:
     """The file beside the ledger whose lock is the study's lease."""
     return ledger_file.with_name(f"{ledger_file.name}.{study.replace('/', '_')}.lease")
-
-
-def holder(ledger_file: Path, study: str) -> dict[str, Json]:
-    """Who holds, or last held, the study: host, pid, since when; empty when nobody ever did."""
-    try:
-        found = json.loads(lease_file(ledger_file, study).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}

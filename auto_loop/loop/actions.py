@@ -1,32 +1,45 @@
 """What the planner can ask for. Plain values: a plan is printable before anything is done."""
 
 from dataclasses import dataclass
-from enum import Enum, auto
+from enum import IntEnum
 from typing import TypeAlias, assert_never
 
-from auto_loop.domain.job import Attempt, Job
+from auto_loop.domain.job import Attempt, Job, StopIntent
+from auto_loop.domain.request import Request
 from auto_loop.domain.slot import Slot
 
 
-class Intent(Enum):
-    """What the person wants of the loop: go on, launch nothing more, stop the jobs too, or leave them training."""
+class Intent(IntEnum):
+    """What the person wants of the loop, each more than the one before.
 
-    RUN = auto()
-    DRAIN = auto()
-    STOP = auto()
-    LEAVE = auto()
+    Go on, launch nothing more, stop the jobs with grace, end them now, or leave them training.
+    """
+
+    RUN = 0
+    DRAIN = 1
+    STOP = 2
+    KILL = 3
+    LEAVE = 4
 
 
-def heard(intent: Intent, running: int, grace_s: float) -> str:
-    """What a person is told who has just changed the intent: a Ctrl-C that shows nothing is soon pressed again."""
+def heard(intent: Intent, running: int, grace_s: float, by: str = "") -> str:
+    """What a person is told when the intent has changed: a Ctrl-C that shows nothing is soon pressed again.
+
+    `by` is who asked from outside, empty for the person at the terminal.
+    """
     jobs = "1 running job" if running == 1 else f"{running} running jobs"
+    if by and intent is not Intent.LEAVE:
+        rest = "nothing more is launched" if intent is Intent.DRAIN else f"stopping {jobs}"
+        return f"Asked by {by}: {rest}."
     match intent:
         case Intent.RUN:
             return ""
         case Intent.DRAIN:
             return f"Interrupted: nothing more is launched, waiting for {jobs} (Ctrl-C again stops them)."
         case Intent.STOP:
-            return f"Interrupted again: stopping {jobs}, with {grace_s:.0f} s of grace."
+            return f"Interrupted again: stopping {jobs}, with {grace_s:.0f} s of grace (Ctrl-C again ends them now)."
+        case Intent.KILL:
+            return f"Ending {jobs} now, without grace."
         case Intent.LEAVE:
             return f"Asked to leave: {jobs} left to themselves."
         case _:
@@ -42,11 +55,35 @@ class Launch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """Write down that an attempt is to stop, and why; then ask it to finish (SIGTERM)."""
+
+    attempt: Attempt
+    stop: StopIntent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Terminate:
-    """Ask an attempt to finish (SIGTERM), or end it (SIGKILL to the whole tree) when its grace is over."""
+    """Signal an attempt that is to stop: SIGTERM, or SIGKILL to its whole tree when its grace is over."""
 
     attempt: Attempt
     kill: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancel:
+    """End a queued job that no process was started for."""
+
+    job: Job
+    cause: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """Tell whoever asked what came of it."""
+
+    request: Request
+    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,4 +100,4 @@ class Leave:
     reason: str
 
 
-Action: TypeAlias = Launch | Terminate | EndRound | Leave
+Action: TypeAlias = Launch | Stop | Terminate | Cancel | Answer | EndRound | Leave

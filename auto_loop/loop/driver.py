@@ -1,26 +1,37 @@
 """The driver: carries out what the planner asks for, one turn after another, until the loop has ended."""
 
-from collections import deque
+import errno
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import assert_never
 
 from auto_loop.domain.config import Json
+from auto_loop.domain.errors import DiskFullError
 from auto_loop.domain.job import Attempt, AttemptId, Exit, Handle, Job, JobId, NewAttempt
-from auto_loop.domain.summary import Summary
-from auto_loop.launch.base import LaunchRequest, Running, Signal, Unknown
-from auto_loop.loop.actions import Action, EndRound, Intent, Launch, Leave, Terminate, heard
-from auto_loop.loop.endings import ending
+from auto_loop.domain.request import Request
+from auto_loop.domain.slot import Blocked, Slot, SlotState
+from auto_loop.domain.snapshot import Snapshot
+from auto_loop.launch.base import Running, Signal, Unknown
+from auto_loop.launch.gate import Pass
+from auto_loop.loop.actions import Action, Answer, Cancel, EndRound, Intent, Launch, Leave, Stop, Terminate, heard
+from auto_loop.loop.finish import finish
 from auto_loop.loop.journal import Journal
-from auto_loop.loop.parts import Parts
-from auto_loop.loop.plan import Stage, Stops, plan
+from auto_loop.loop.measuring import Measuring
+from auto_loop.loop.occupancy import changed_states, held_by
+from auto_loop.loop.parts import Order, Parts, Ticket
+from auto_loop.loop.plan import due, free_slots, plan
+from auto_loop.loop.pulse import Limits
 from auto_loop.loop.recover import Live, recover
 from auto_loop.loop.rounds import end_round
+from auto_loop.loop.stage import Asked, Stage
+from auto_loop.loop.stops import STOP, wanted
 
 # How long a started attempt's RUNNING, or a summary, may wait to be written down, so that it shares a commit with what
 # ends just then. If the supervisor dies meanwhile, the claim finds the attempt again, and the run is read again.
 _UNWRITTEN_S = 0.02
 _LOOK_PERIOD_S = 1.0
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +40,14 @@ class LoopEnd:
 
     reason: str
     finished: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Intended:
+    """A launch whose intent was written down."""
+
+    live: Live
+    order: Order
 
 
 class Driver:
@@ -41,138 +60,238 @@ class Driver:
         self._live: dict[AttemptId, Live] = {}
         self._unwritten: list[tuple[AttemptId, Handle, float]] = []
         self._exits: list[tuple[Live, Exit]] = []
-        self._unread: deque[tuple[Job, Attempt]] = deque()
-        self._measured: list[tuple[AttemptId, Summary]] = []
-        self._summaries: dict[JobId, Summary] = {}
-        self._stops = Stops()
+        self._measuring = Measuring(parts, self._journal)
+        self._slots: tuple[SlotState, ...] = ()
+        self._signalled: frozenset[AttemptId] = frozenset()
+        self._killed: frozenset[AttemptId] = frozenset()
         self._intent = Intent.RUN
+        self._asked_for = Intent.RUN
         self._looked_at = 0.0
+        self._next_start = 0.0
+        self._no_room = ""
         self._end: LoopEnd | None = None
 
     def run(self) -> LoopEnd:
         """Drive the loop from wherever the ledger says it stands."""
         self._live = {live.attempt.id: live for live in recover(self._parts)}
         left = self._parts.ledger.reading.unread_jobs(self._parts.study)
-        self._unread.extend((job, job.attempts[-1]) for job in left)
+        self._measuring.add((job, job.attempts[-1]) for job in left)
         while self._end is None:
-            self._turn()
+            self._step()
         if self._end.finished:
-            self._await_adopted()
+            while self._live and self._intent in (Intent.RUN, Intent.STOP, Intent.KILL):
+                self._step()
+        self._measuring.finish()
         return self._end
 
-    def _await_adopted(self) -> None:
-        """See the attempts of earlier loops to their end, unless the person asks for anything."""
-        while self._live and self._heard() is Intent.RUN:
+    def _step(self) -> None:
+        """A turn, and a wait for what comes next. A full disk stops the launches, not the loop: nothing is lost."""
+        try:
+            self._turn()
+        except (DiskFullError, OSError) as error:
+            if isinstance(error, OSError) and error.errno not in _NO_ROOM:
+                raise
+            self._wait_for_room(error)
+            return
+        if self._no_room:
+            self._no_room = ""
+            self._say("There is room on the disk again: the loop goes on.")
+        if self._end is None or self._live:
             self._idle()
-            with self._parts.ledger.transaction():
-                self._unread.extend(self._write_facts())
-            self._journal.tell()
-        while self._unread:
-            self._read_one()
-        with self._parts.ledger.transaction():
-            self._write_summaries()
+
+    def _wait_for_room(self, error: Exception) -> None:
+        self._journal.forget()
+        if not self._no_room:
+            self._no_room = f"the disk is full ({error})"
+            self._say(f"THE DISK IS FULL: nothing is launched until there is room; what runs goes on.\n{error}")
+        if self._parts.signals.intent > Intent.DRAIN:
+            self._end = LoopEnd(reason="interrupted while the disk is full; the jobs train on", finished=False)
+            return
+        self._wait(_LOOK_PERIOD_S)
 
     def _turn(self) -> None:
         """Write down what ended, plan, write the intents down, then act on them."""
-        ledger, slots, intent = self._parts.ledger, self._parts.slots, self._heard()
-        with ledger.transaction():
-            ended = self._write_facts()
-            snapshot = ledger.reading.snapshot(self._parts.study, self._parts.loop, len(slots))
-            stage = Stage(slots=slots, intent=intent, stops=self._stops, adopted=self._of_earlier_loops())
-            actions = plan(snapshot, stage, self._work.clock())
-            launches = [self._intend(action) for action in actions if isinstance(action, Launch)]
-        for live, request in launches:
-            self._launch(live, request)
+        ledger, passes = self._parts.ledger, dict[int, Pass]()
+        try:
+            with ledger.transaction():
+                ended = self._write_facts()
+                snapshot = ledger.reading.snapshot(self._parts.study, self._parts.loop, len(self._parts.slots) + 1)
+                stage = self._stage(snapshot, passes)
+                actions = self._allowed(plan(snapshot, stage, self._work.clock()))
+                launches = [self._intend(one, passes) for one in actions if isinstance(one, Launch)]
+                self._write_intents(actions)
+                states = self._write_slots(snapshot, stage, launches)
+            self._committed(ended, states)
+            for one in launches:
+                passes.pop(one.live.attempt.slot)
+                self._launch(one)
+        finally:
+            for unused in passes.values():
+                unused.close()
         self._journal.tell()
-        self._show_measured()
-        self._unread.extend(ended)
         for action in actions:
             self._act(action)
+
+    def _allowed(self, actions: tuple[Action, ...]) -> tuple[Action, ...]:
+        """After the loop's end nothing is begun any more."""
         if self._end is None:
-            self._idle()
+            return actions
+        return tuple(action for action in actions if not isinstance(action, Launch | EndRound | Leave))
 
-    def _show_measured(self) -> None:
-        """Have the summaries drawn that are in the ledger by now."""
-        if self._measured:
-            self._measured.clear()
-            self._work.redraw()
+    def _stage(self, snapshot: Snapshot, passes: dict[int, Pass]) -> Stage:
+        """What the plan is made on; `passes` is filled with what admitted slots hold."""
+        call, now = self._parts.call, self._work.clock()
+        asked = tuple(self._named(request) for request in snapshot.requests)
+        self._asked_for = max(self._asked_for, wanted(asked))
+        over = f"--max-hours {call.max_hours:g} is over" if 0 < call.max_hours * 3600 <= now - self._parts.since else ""
+        stage = Stage(
+            slots=self._parts.slots,
+            intent=self._heard(asked),
+            adopted=self._of_earlier_loops(),
+            over=over,
+            grace_s=call.grace,
+            limits=Limits(
+                start_timeout_s=call.start_timeout, stall_after_s=call.stall_after, job_timeout_s=call.job_timeout
+            ),
+            pulses=self._measuring.pulses,
+            signalled=self._signalled,
+            killed=self._killed,
+            asked=asked,
+        )
+        waiting = due(snapshot.queue, now)
+        self._next_start = min((job.not_before for job in snapshot.queue if job.not_before > now), default=0.0)
+        if not waiting or over or stage.intent is not Intent.RUN:
+            return stage
+        held_back = self._work.room()
+        if held_back:
+            return replace(stage, held_back=held_back)
+        free = free_slots(self._parts.slots, [job.attempts[-1] for job in snapshot.active], stage.adopted)
+        return replace(stage, blocked=self._admit(free, len(waiting), passes))
 
-    def _heard(self) -> Intent:
+    def _admit(self, free: Sequence[Slot], wanted_slots: int, passes: dict[int, Pass]) -> dict[int, Blocked]:
+        """Which free slots take no job now; one after another, so that no lock is taken that nobody needs."""
+        ended = {live.attempt.id for live, _ in self._exits}
+        running = (live.attempt for live in self._live.values() if live.attempt.id not in ended)
+        ours = frozenset(uuid for attempt in running for uuid in attempt.gpus)
+        blocked: dict[int, Blocked] = {}
+        for slot in free:
+            if len(passes) == wanted_slots:
+                break
+            answer = self._work.admit((slot,), ours)[slot.index]
+            if isinstance(answer, Blocked):
+                blocked[slot.index] = answer
+            else:
+                passes[slot.index] = answer
+                ours |= {gpu.uuid for gpu in slot.gpus}
+        return blocked
+
+    def _named(self, request: Request) -> Asked:
+        number = request.payload.get("job")
+        job = self._parts.ledger.reading.job(JobId(number)) if isinstance(number, int) else None
+        return Asked(request=request, job=job)
+
+    def _heard(self, asked: Sequence[Asked]) -> Intent:
         """What the person wants by now; a change is said once."""
-        intent = self._parts.signals.intent
+        intent = max(self._parts.signals.intent, self._asked_for)
         if intent is not self._intent:
+            by = next((one.by for one in asked if one.request.kind == STOP and one.of_study), "")
             self._intent = intent
-            self._journal.say("said", None, {"text": heard(intent, len(self._live), self._stops.grace_s)})
+            self._say(heard(intent, len(self._live), self._parts.call.grace, by))
         return intent
 
+    def _say(self, text: str) -> None:
+        self._journal.say("said", None, {"text": text})
+
     def _of_earlier_loops(self) -> list[Attempt]:
-        return [live.attempt for live in self._live.values() if live.job.loop != self._parts.loop]
+        ended = {live.attempt.id for live, _ in self._exits}
+        others = (live for live in self._live.values() if live.job.loop != self._parts.loop)
+        return [live.attempt for live in others if live.attempt.id not in ended]
 
     def _write_facts(self) -> list[tuple[Job, Attempt]]:
-        """RUNNING for what was started, DONE for what has exited, summaries of what was read: one commit with the
-        intents that follow.
+        """RUNNING for what was started, DONE for what has exited and what follows it, summaries of what was read.
+
+        One commit with the intents that follow. What was written is forgotten only when that is durable.
         """
         for attempt_id, handle, started_at in self._unwritten:
             self._parts.ledger.mark_running(attempt_id, handle, started_at)
-        self._unwritten.clear()
-        ended = [self._write_exit(live, seen) for live, seen in self._exits]
-        self._exits.clear()
-        self._write_summaries()
+        ended = [(live.job, finish(self._parts, self._journal, live, seen)) for live, seen in self._exits]
+        self._measuring.write()
         return ended
 
-    def _write_summaries(self) -> None:
-        for attempt_id, summary in self._measured:
-            self._parts.ledger.record_summary(attempt_id, summary)
+    def _write_intents(self, actions: Sequence[Action]) -> None:
+        """Stops, withdrawals and answers."""
+        for action in actions:
+            match action:
+                case Stop(attempt=attempt, stop=stop):
+                    self._parts.ledger.ask_to_stop(attempt.id, stop)
+                    live = self._live.get(attempt.id)
+                    name = live.job.name if live else ""
+                    self._journal.write("job stopping", attempt.job, {"job": name, "cause": stop.text})
+                case Cancel(job=job, cause=cause):
+                    self._parts.ledger.cancel_job(job.id, cause)
+                    self._journal.write("job withdrawn", job.id, {"job": job.name, "cause": cause})
+                case Answer(request=request, text=text):
+                    self._parts.ledger.requests.answer(request.id, text)
+                case _:
+                    continue
 
-    def _write_exit(self, live: Live, seen: Exit) -> tuple[Job, Attempt]:
-        asked = live.attempt.id in self._stops.asked
-        tail = self._work.log_tail(live.attempt.log_file)
-        judged = ending(seen, tail, asked_to_stop=asked, secrets=self._work.secrets)
-        self._parts.ledger.finish_attempt(live.attempt.id, judged)
-        self._live.pop(live.attempt.id, None)
-        detail: dict[str, Json] = {
-            "job": live.job.name,
-            "slot": live.attempt.slot,
-            "outcome": judged.outcome.value,
-            "cause": judged.cause,
-            "seconds": judged.ended_at - live.started_at,
-        }
-        self._journal.write("job ended", live.job.id, detail)
-        attempt = replace(live.attempt, outcome=judged.outcome, ended_at=judged.ended_at, log_tail=judged.log_tail)
-        return live.job, attempt
+    def _write_slots(self, snapshot: Snapshot, stage: Stage, launches: Sequence[_Intended]) -> tuple[SlotState, ...]:
+        """Why slots are idle, kept where it has changed; the states as they are now."""
+        started = {one.live.attempt.slot: one.live.job.name for one in launches}
+        earlier = [live.job.name for live in self._live.values() if live.job.loop != self._parts.loop]
+        holders = held_by(snapshot, stage, earlier) | started
+        changes, states = changed_states(self._slots, snapshot, stage, holders, self._work.clock())
+        if changes:
+            self._parts.ledger.record_slots(self._parts.loop, changes, anew=not self._slots)
+        for one in changes:
+            if one.index in stage.blocked:
+                self._journal.write("slot blocked", None, {"slot": one.index, "where": one.place, "cause": one.cause})
+        return states
 
-    def _intend(self, action: Launch) -> tuple[Live, LaunchRequest]:
+    def _committed(self, ended: list[tuple[Job, Attempt]], states: tuple[SlotState, ...]) -> None:
+        """What was written is durable: take it off the list of what is to be written."""
+        self._slots = states
+        self._unwritten.clear()
+        for live, _ in self._exits:
+            self._live.pop(live.attempt.id, None)
+        self._exits.clear()
+        self._measuring.written()
+        self._measuring.add(ended)
+
+    def _intend(self, action: Launch, passes: dict[int, Pass]) -> _Intended:
         """The intent to launch, written down; nothing has been started yet."""
-        job, number = action.job, len(action.job.attempts) + 1
-        request = self._work.request_for(job, action.slot, number, self._work.new_token())
+        job, number, slot = action.job, len(action.job.attempts) + 1, action.slot
+        ticket = Ticket(job=job, slot=slot, number=number, token=self._work.new_token(), entry=passes[slot.index])
+        order = self._work.order(ticket)
+        request = order.request
+        shown: dict[str, Json] = {"env": {name: request.env[name] for name in request.own_env}}
         new = NewAttempt(
             job=job.id,
-            slot=action.slot.index,
-            gpus=tuple(gpu.uuid for gpu in action.slot.gpus),
+            slot=slot.index,
+            gpus=tuple(gpu.uuid for gpu in slot.gpus),
             token=request.token,
             command=request.argv,
-            output_dir=self._work.output_dir_of(job.name, number),
+            output_dir=order.output_dir,
             log_file=str(request.log_file),
             claim_file=str(request.claim_file),
             exit_file=str(request.exit_file),
-            request={"env": {name: request.env[name] for name in request.own_env}},
+            request=shown | ({"resume_from": order.resume_from} if order.resume_from else {}),
         )
         attempt_id = self._parts.ledger.start_attempt(new)
-        detail: dict[str, Json] = {
-            "job": job.name,
-            "slot": action.slot.index,
-            "where": action.slot.place,
-            "log": new.log_file,
-        }
+        detail: dict[str, Json] = {"job": job.name, "slot": slot.index, "where": slot.place, "log": new.log_file}
+        if number > 1:
+            detail |= {"attempt": number, "resume_from": order.resume_from}
         self._journal.write("job started", job.id, detail)
         now = self._work.clock()
         attempt = Attempt.of(new, id=attempt_id, number=number, created_at=now)
-        return Live(job=job, attempt=attempt, handle=None, started_at=now), replace(request, attempt=attempt_id)
+        live = Live(job=job, attempt=attempt, handle=None, started_at=now)
+        return _Intended(live=live, order=replace(order, request=replace(request, attempt=attempt_id)))
 
-    def _launch(self, live: Live, request: LaunchRequest) -> None:
+    def _launch(self, one: _Intended) -> None:
         """Start the process. What cannot be started at all has ended there and then."""
+        live = one.live
         try:
-            handle = self._parts.launcher.launch(request)
+            handle = self._parts.launcher.launch(one.order.request)
         except OSError as error:
             seen = Exit(returncode=127, ended_at=self._work.clock(), error=f"could not be started: {error}")
             self._exits.append((live, seen))
@@ -183,42 +302,33 @@ class Driver:
 
     def _act(self, action: Action) -> None:
         match action:
-            case Launch():
-                return  # carried out by _launch, as soon as the intents were durable
-            case Terminate():
-                self._terminate(action)
-            case EndRound():
-                self._end_round(action.round)
-            case Leave():
-                self._leave(action)
+            case Launch() | Cancel() | Answer():
+                return  # done with the turn's commit
+            case Stop(attempt=attempt, stop=stop):
+                live = self._live.get(attempt.id)
+                if live is not None:
+                    self._live[attempt.id] = replace(live, attempt=replace(live.attempt, stop=stop))
+            case Terminate(attempt=attempt, kill=kill):
+                self._terminate(attempt.id, kill=kill)
+            case EndRound(round=number):
+                self._end_round(number)
+            case Leave(reason=reason):
+                self._end = LoopEnd(reason=reason, finished=False)
             case _:
                 assert_never(action)
 
-    def _terminate(self, action: Terminate) -> None:
-        attempt = action.attempt.id
-        if action.kill:
-            self._stops = replace(self._stops, killed=self._stops.killed | {attempt})
-        else:
-            self._stops = replace(self._stops, asked={**self._stops.asked, attempt: self._work.clock()})
+    def _terminate(self, attempt: AttemptId, *, kill: bool) -> None:
+        self._signalled |= {attempt}
+        self._killed |= {attempt} if kill else set()
         live = self._live.get(attempt)
         if live is not None and live.handle is not None:
-            self._parts.launcher.signal(live.handle, Signal.KILL if action.kill else Signal.TERM)
-
-    def _leave(self, action: Leave) -> None:
-        with self._parts.ledger.transaction():
-            self._write_facts()
-        self._journal.tell()
-        self._end = LoopEnd(reason=action.reason, finished=False)
+            self._parts.launcher.signal(live.handle, Signal.KILL if kill else Signal.TERM)
 
     def _end_round(self, number: int) -> None:
         """Read what is still unread, let the proposers propose, and queue the next round or end the loop."""
-        while self._unread:
-            self._read_one()
-        with self._parts.ledger.transaction():
-            self._write_summaries()
-        self._show_measured()
-        ended = end_round(self._parts, number, self._summaries)
-        self._summaries.clear()
+        self._measuring.finish()
+        ended = end_round(self._parts, number, self._measuring.summaries)
+        self._measuring.summaries.clear()
         for event in ended.events:
             self._journal.show(event)
         if ended.reason:
@@ -227,25 +337,36 @@ class Driver:
         self._work.redraw()
 
     def _idle(self) -> None:
-        """Wait for the next exit, signal or look; with nothing else due, read one ended run."""
+        """Look at what runs when it is time; then wait for the next exit, signal or look, or read one ended run."""
+        now = self._work.clock()
+        if now >= self._looked_at + _LOOK_PERIOD_S:
+            self._measuring.look(self._live.values(), now - self._looked_at if self._looked_at else 0.0)
+            self._looked_at = now
         if self._exits:
             return
         if self._unwritten:
             self._wait(_UNWRITTEN_S)
             return
-        if self._unread:
-            self._read_one()
+        if self._measuring.read_one():
             self._wait(_UNWRITTEN_S)
             return
         self._parts.launcher.prepare()
-        self._wait(max(0.0, self._looked_at + _LOOK_PERIOD_S - self._work.clock()))
-        if not self._exits and self._work.clock() >= self._looked_at + _LOOK_PERIOD_S:
-            self._looked_at = self._work.clock()
-            self._look()
+        self._wait(max(0.0, min(self._looked_at + _LOOK_PERIOD_S, self._next_deadline()) - self._work.clock()))
+
+    def _next_deadline(self) -> float:
+        """When the next back-off or grace is over, in unix s."""
+        stops = (live.attempt.stop for live in self._live.values() if live.attempt.id not in self._killed)
+        times = [stop.at + stop.grace_s for stop in stops if stop is not None]
+        return min([*times, *([self._next_start] if self._next_start else [])], default=float("inf"))
 
     def _wait(self, timeout_s: float) -> None:
         """Collect the exits that come within `timeout_s`."""
-        by_handle = {live.handle: live for live in self._live.values() if live.handle is not None}
+        ended = {live.attempt.id for live, _ in self._exits}
+        by_handle = {
+            live.handle: live
+            for live in self._live.values()
+            if live.handle is not None and live.attempt.id not in ended
+        }
         ready = self._parts.launcher.wait(tuple(by_handle), timeout_s)
         for handle in ready:
             live = by_handle[handle]
@@ -254,35 +375,3 @@ class Driver:
                     self._exits.append((live, seen))
                 case Running() | Unknown():
                     continue
-
-    def _look(self) -> None:
-        """Tell observers how far each slot is."""
-        metric = self._parts.pack.main_metric
-        cells: list[Json] = []
-        for live in sorted(self._live.values(), key=lambda live: live.attempt.slot):
-            step, values = self._parts.meter.latest(live.attempt.output_dir)
-            cell: dict[str, Json] = {"slot": live.attempt.slot, "job": live.job.name, "step": step}
-            cells.append({**cell, "steps": self._parts.call.steps, "metric": metric, "value": values.get(metric)})
-        snapshot = self._parts.ledger.reading.snapshot(self._parts.study, self._parts.loop, 0)
-        total = snapshot.done + snapshot.queued + len(snapshot.active)
-        detail: dict[str, Json] = {"round": snapshot.round, "rounds": self._parts.call.rounds, "done": snapshot.done}
-        self._journal.say("progress", None, {**detail, "total": total, "slots": cells})
-
-    def _read_one(self) -> None:
-        """Turn one ended run into its summary; the slot it held has long been given on."""
-        job, attempt = self._unread.popleft()
-        summary = self._parts.meter.summary(job, attempt)
-        if self._parts.call.decide:  # only the rules want the series, and these weigh
-            self._summaries[job.id] = summary
-        self._measured.append((attempt.id, summary))
-        metric = self._parts.pack.main_metric
-        stats = summary.metrics.get(metric)
-        detail: dict[str, Json] = {
-            "job": job.name,
-            "metric": metric,
-            "first": stats.first if stats else None,
-            "last": stats.last if stats else None,
-            "best": stats.best if stats else None,
-            "best_step": stats.best_step if stats else None,
-        }
-        self._journal.say("job measured", job.id, detail)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
+from auto_loop.domain.config import Json
 from auto_loop.domain.event import Event
 from auto_loop.domain.job import Attempt, Ending, Exit, Handle, Job, Outcome, StopIntent
 from auto_loop.launch.base import Launcher, Signal
@@ -161,7 +162,7 @@ def _fate(means: Means, one: _Open) -> Fate | None:
 def _event(one: _Open, ending: Ending) -> Event:
     attempt = one.attempt
     began = attempt.started_at or attempt.created_at
-    detail = {
+    detail: dict[str, Json] = {
         "job": one.job.name,
         "slot": attempt.slot,
         "outcome": ending.outcome.value,

@@ -28,6 +28,10 @@ class Journal:
         self._ledger.record_event(event)
         self._untold.append(event)
 
+    def forget(self) -> None:
+        """Tell nobody of what was written since: its transaction came to nothing."""
+        self._untold.clear()
+
     def tell(self) -> None:
         """Tell observers what was written since the last call."""
         for event in self._untold:

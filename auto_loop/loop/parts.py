@@ -1,7 +1,7 @@
 """What the driver is joined from: assembly chooses every part, the loop only uses them."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -10,9 +10,11 @@ from auto_loop.domain.config import Config, FieldTypes
 from auto_loop.domain.event import Event
 from auto_loop.domain.guardrails import Guardrails
 from auto_loop.domain.job import Attempt, Job
-from auto_loop.domain.slot import Slot
+from auto_loop.domain.slot import Blocked, Slot
 from auto_loop.domain.summary import Summary
 from auto_loop.launch.base import Launcher, LaunchRequest
+from auto_loop.launch.gate import Pass
+from auto_loop.launch.profile import FailurePattern
 from auto_loop.ledger.ledger import Ledger
 from auto_loop.loop.signals import Signals
 from auto_loop.rules.model import Pack
@@ -25,11 +27,20 @@ class Observer(Protocol):
         """`event` has happened. An observer must not block and must not raise."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latest:
+    """How far a run's metrics were read: the last step, the newest value of each, and how many points in all."""
+
+    step: int = 0
+    values: Mapping[str, float] = field(default_factory=dict)
+    points: int = 0
+
+
 class Meter(Protocol):
     """Reads what runs log: while it grows, and whole when a run has ended."""
 
-    def latest(self, output_dir: str) -> tuple[int, Mapping[str, float]]:
-        """The last step and the last value of each metric read so far; costs what is new."""
+    def latest(self, output_dir: str) -> Latest:
+        """What was logged so far; costs what is new."""
 
     def summary(self, job: Job, attempt: Attempt) -> Summary:
         """The ended run in numbers, with its series."""
@@ -39,20 +50,45 @@ class Meter(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Workshop:
-    """What the loop asks of the files around it, as plain functions.
+class Ticket:
+    """What an attempt is to be: which one of which job, on which slot, with which locks to hold."""
 
-    `request_for(job, slot, attempt number, token)` builds an attempt's request, pure. `write_variant(parent's config
-    file, parent's config, edits, config)` writes a next config and gives its file. `refused_by_trainer(configs)` asks
-    the trainer's own config class: a fault's text for each config that it would refuse, by position. `redraw()` has the
+    job: Job
+    slot: Slot
+    number: int
+    token: str
+    entry: Pass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """An attempt's launch as a value. `resume_from` is the checkpoint's config that it goes on from, if it does."""
+
+    request: LaunchRequest
+    output_dir: str
+    resume_from: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workshop:
+    """What the loop asks of the files and the machine around it, as plain functions.
+
+    `order(ticket)` builds an attempt's request; it looks for a checkpoint to go on from. `admit(slots, ours)` asks
+    which free slots may take a job, `ours` being the UUIDs that the loop's attempts hold. `room()` says why nothing
+    should be launched for want of room on a disk, "" when there is enough. `write_variant(parent's config file,
+    parent's config, edits, config)` writes a next config and gives its file. `refused_by_trainer(configs)` asks the
+    trainer's own config class: a fault's text for each config that it would refuse, by position. `redraw()` has the
     report drawn anew; the drawing is a child process's. `secrets` are values that nothing written may hold.
     """
 
-    request_for: Callable[[Job, Slot, int, str], LaunchRequest]
+    order: Callable[[Ticket], Order]
+    admit: Callable[[Sequence[Slot], frozenset[str]], Mapping[int, Pass | Blocked]]
+    room: Callable[[], str]
     output_dir_of: Callable[[str, int], str]
     write_variant: Callable[[str, Config, tuple[str, ...], Config], Path]
     refused_by_trainer: Callable[[tuple[Config, ...]], Mapping[int, str]]
     log_tail: Callable[[str], str]
+    log_bytes: Callable[[str], int]
     redraw: Callable[[], None]
     secrets: tuple[str, ...]
     clock: Callable[[], float]
@@ -61,7 +97,11 @@ class Workshop:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """Everything that the driver needs, chosen. `guardrails` are the pack's, with what the profile ignores as well."""
+    """Everything that the driver needs, chosen.
+
+    `guardrails` are the pack's, with what the profile ignores as well; `failures` the profile's patterns. `since` is
+    when this call began, in unix s.
+    """
 
     study: str
     loop: int
@@ -70,9 +110,11 @@ class Parts:
     pack: Pack
     types: FieldTypes
     guardrails: Guardrails
+    failures: tuple[FailurePattern, ...]
     ledger: Ledger
     launcher: Launcher
     meter: Meter
     signals: Signals
     observers: tuple[Observer, ...]
     workshop: Workshop
+    since: float

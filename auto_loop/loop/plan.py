@@ -1,54 +1,53 @@
 """The plan: from what is open to what is to be done next. Pure; a fake clock tests it."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
-from auto_loop.domain.job import Attempt, AttemptId, Job
+from auto_loop.domain.job import Attempt, Job, JobId
 from auto_loop.domain.slot import Slot
 from auto_loop.domain.snapshot import Snapshot
-from auto_loop.loop.actions import Action, EndRound, Intent, Launch, Leave, Terminate
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stops:
-    """Which attempts were asked to stop (unix s, by attempt), which were killed, and the grace in seconds."""
-
-    asked: Mapping[AttemptId, float] = field(default_factory=dict)
-    killed: frozenset[AttemptId] = frozenset()
-    grace_s: float = 30.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
-    """What a plan is made on: the slots, what the person wants, and the stops so far.
-
-    `adopted` are attempts of the study's earlier loops that still run: they keep what they hold until they end.
-    """
-
-    slots: Sequence[Slot]
-    intent: Intent = Intent.RUN
-    stops: Stops = Stops()
-    adopted: Sequence[Attempt] = ()
+from auto_loop.loop.actions import Action, EndRound, Intent, Launch, Leave, Stop, Terminate
+from auto_loop.loop.stage import Stage
+from auto_loop.loop.stops import answers, due_stops
 
 
 def plan(snapshot: Snapshot, stage: Stage, now: float) -> tuple[Action, ...]:
-    """What to do at `now`: launches on free slots, stops that are due, or the round's end.
+    """What to do at `now`: launches on free slots, stops that are due, answers, or the round's end.
 
     A freed slot takes the next queued job, whatever its number: GPUs follow the slot. Nothing is planned while jobs
     train and no slot is free.
     """
-    intent, stops = stage.intent, stage.stops
-    if intent is Intent.LEAVE:
+    if stage.intent is Intent.LEAVE:
         return (Leave(reason="the supervisor was asked to leave; its jobs train on"),)
-    open_attempts = [job.attempts[-1] for job in snapshot.active]
-    if intent is Intent.RUN:
-        launches = _launches(snapshot.queue, free_slots(stage.slots, open_attempts, stage.adopted))
-        if launches or snapshot.active:
-            return launches
-        return () if snapshot.queued else (EndRound(round=snapshot.round),)
-    if not open_attempts:
-        return (Leave(reason="interrupted"),) if snapshot.queued else (EndRound(round=snapshot.round),)
-    return _terminations(open_attempts, stops, now) if intent is Intent.STOP else ()
+    attempts = (*(job.attempts[-1] for job in snapshot.active), *stage.adopted)
+    stops = due_stops(attempts, stage, now)
+    cancels, replies = answers(stage.asked, attempts, stage.grace_s)
+    actions: tuple[Action, ...] = (*stops, *_signals(attempts, stops, stage, now), *cancels, *replies)
+    if stage.intent is not Intent.RUN or stage.over:
+        return actions or (() if attempts else (_last(snapshot, stage),))
+    actions += _launches(snapshot, stage, frozenset(one.job.id for one in cancels), now)
+    if actions or snapshot.active:
+        return actions
+    if snapshot.queued:
+        return _given_up(snapshot, stage, attempts)
+    return (EndRound(round=snapshot.round),)
+
+
+def _last(snapshot: Snapshot, stage: Stage) -> Action:
+    """What a loop does that launches nothing more and of which nothing runs."""
+    if snapshot.queued or stage.over:
+        return Leave(reason=stage.over or "interrupted")
+    return EndRound(round=snapshot.round)
+
+
+def _given_up(snapshot: Snapshot, stage: Stage, attempts: Sequence[Attempt]) -> tuple[Action, ...]:
+    """Leaving a loop none of whose GPUs answers any more: they will not come back by waiting."""
+    free = free_slots(stage.slots, (), stage.adopted)
+    lost = [
+        stage.blocked[slot.index] for slot in free if slot.index in stage.blocked and stage.blocked[slot.index].lost
+    ]
+    if attempts or not lost or len(lost) < len(free):
+        return ()
+    return (Leave(reason=f"no GPU is left: {lost[0].cause}"),)
 
 
 def free_slots(
@@ -56,34 +55,58 @@ def free_slots(
 ) -> tuple[Slot, ...]:
     """The slots that no open attempt holds, in their order.
 
-    An attempt of an earlier loop may have had other slots: it holds the first one that shares a GPU with it, or on
-    the CPU the one of its number.
+    An attempt holds its slot by its number and, should the slots have been made anew since (a GPU is gone, another
+    loop's slots), for each of its GPUs one slot with that GPU. Of another loop's attempts the number means something
+    on the CPU only.
     """
+    known = {slot.index: slot for slot in slots}
     held = {attempt.slot for attempt in open_attempts}
+    for attempt in open_attempts:
+        own = known.get(attempt.slot)
+        held |= _overlaps(attempt, frozenset(gpu.uuid for gpu in own.gpus) if own else frozenset(), slots, held)
     for attempt in adopted:
-        taken = next((slot.index for slot in slots if slot.index not in held and _overlaps(slot, attempt)), None)
-        if taken is not None:
-            held.add(taken)
+        if not attempt.gpus and attempt.slot in known and not known[attempt.slot].gpus:
+            held.add(attempt.slot)
+        held |= _overlaps(attempt, frozenset(), slots, held)
     return tuple(slot for slot in slots if slot.index not in held)
 
 
-def _overlaps(slot: Slot, attempt: Attempt) -> bool:
-    if not slot.gpus:
-        return not attempt.gpus and slot.index == attempt.slot
-    return any(gpu.uuid in attempt.gpus for gpu in slot.gpus)
+def _overlaps(attempt: Attempt, covered: frozenset[str], slots: Sequence[Slot], held: set[int]) -> set[int]:
+    """The slots that an attempt holds by its GPUs that are not yet `covered`, one for each."""
+    found: set[int] = set()
+    for uuid in attempt.gpus:
+        if uuid in covered:
+            continue
+        taken = next((s for s in slots if s.index not in held | found and any(g.uuid == uuid for g in s.gpus)), None)
+        if taken is not None:
+            found.add(taken.index)
+            covered |= {gpu.uuid for gpu in taken.gpus}
+    return found
 
 
-def _launches(queue: Sequence[Job], free: Sequence[Slot]) -> tuple[Action, ...]:
-    return tuple(Launch(job=job, slot=slot) for job, slot in zip(queue, free, strict=False))
+def due(queue: Sequence[Job], now: float) -> tuple[Job, ...]:
+    """The queued jobs whose back-off is over."""
+    return tuple(job for job in queue if job.not_before <= now)
 
 
-def _terminations(attempts: Sequence[Attempt], stops: Stops, now: float) -> tuple[Action, ...]:
-    """SIGTERM to those not asked yet, SIGKILL to those whose grace is over and that were not killed yet."""
-    actions: list[Action] = []
+def _launches(snapshot: Snapshot, stage: Stage, cancelled: frozenset[JobId], now: float) -> tuple[Action, ...]:
+    if stage.held_back:
+        return ()
+    free = free_slots(stage.slots, [job.attempts[-1] for job in snapshot.active], stage.adopted)
+    open_slots = [slot for slot in free if slot.index not in stage.blocked]
+    jobs = [job for job in due(snapshot.queue, now) if job.id not in cancelled]
+    return tuple(Launch(job=job, slot=slot) for job, slot in zip(jobs, open_slots, strict=False))
+
+
+def _signals(attempts: Sequence[Attempt], stops: Sequence[Stop], stage: Stage, now: float) -> tuple[Terminate, ...]:
+    """SIGTERM to those that are to stop and were not asked yet, SIGKILL to those whose grace is over."""
+    fresh = {one.attempt.id: one.stop for one in stops}
+    found: list[Terminate] = []
     for attempt in attempts:
-        asked = stops.asked.get(attempt.id)
-        if asked is None:
-            actions.append(Terminate(attempt=attempt, kill=False))
-        elif asked + stops.grace_s < now and attempt.id not in stops.killed:
-            actions.append(Terminate(attempt=attempt, kill=True))
-    return tuple(actions)
+        stop = fresh.get(attempt.id, attempt.stop)
+        if stop is None or attempt.id in stage.killed:
+            continue
+        over = stop.at + stop.grace_s <= now
+        if over or attempt.id not in stage.signalled:
+            found.append(Terminate(attempt=attempt, kill=over))
+    return tuple(found)

@@ -7,6 +7,8 @@ from auto_loop.domain.job import Attempt, Ending, Handle, Job, Outcome
 from auto_loop.launch.claims import claimed
 from auto_loop.loop.parts import Parts
 
+NEVER_STARTED = "it was never started"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Live:
@@ -33,7 +35,7 @@ def _take_over(parts: Parts, job: Job, attempt: Attempt) -> Live | None:
     now = parts.workshop.clock()
     if handle is None:
         with parts.ledger.transaction():
-            never = Ending(ended_at=now, outcome=Outcome.LOST, cause="it was never started")
+            never = Ending(ended_at=now, outcome=Outcome.CANCELLED, cause=NEVER_STARTED)
             parts.ledger.finish_attempt(attempt.id, never)
             parts.ledger.requeue(job.id)
         return None

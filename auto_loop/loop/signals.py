@@ -7,12 +7,20 @@ from typing import Self
 
 from auto_loop.loop.actions import Intent
 
+_NEXT = {
+    Intent.RUN: Intent.DRAIN,
+    Intent.DRAIN: Intent.STOP,
+    Intent.STOP: Intent.KILL,
+    Intent.KILL: Intent.KILL,
+    Intent.LEAVE: Intent.LEAVE,
+}
+
 
 class Signals:
     """While entered: `intent` says what was asked for; `wake` is called when it changes, to end a wait.
 
-    Ctrl-C: launch nothing more; again: stop the jobs with grace. SIGTERM: leave at once, jobs train on and are adopted
-    later. SIGHUP (a closed terminal): go on.
+    Ctrl-C: launch nothing more; again: stop the jobs with grace; once more: end them now. SIGTERM: leave at once, jobs
+    train on and are adopted later. SIGHUP (a closed terminal): go on.
     """
 
     def __init__(self, wake: Callable[[], None]) -> None:
@@ -36,7 +44,7 @@ class Signals:
             signal.signal(number, handler)  # type: ignore[arg-type] # signal() takes back what it gave
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        self.intent = Intent.DRAIN if self.intent is Intent.RUN else Intent.STOP
+        self.intent = _NEXT[self.intent]
         self._wake()
 
     def _leave(self, number: int, frame: FrameType | None) -> None:

@@ -1,6 +1,6 @@
 """The loop's eye on what runs log: the newest values while a run goes on, its summary when it has ended."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,6 +8,7 @@ from auto_loop.domain.job import Attempt, Job
 from auto_loop.domain.stats import summarise
 from auto_loop.domain.summary import Summary
 from auto_loop.launch.command import beside
+from auto_loop.loop.parts import Latest
 from auto_loop.readers import registry
 from auto_loop.readers.base import Cursor
 from auto_loop.readers.url import find_wandb_url
@@ -24,6 +25,7 @@ class _Seen:
     folder: Path | None = None
     cursor: Cursor | None = None
     step: int = 0
+    points: int = 0
     values: dict[str, float] = field(default_factory=dict)
 
 
@@ -36,7 +38,7 @@ class Watch:
         self._log_head = log_head
         self._seen: dict[str, _Seen] = {}
 
-    def latest(self, output_dir: str) -> tuple[int, Mapping[str, float]]:
+    def latest(self, output_dir: str) -> Latest:
         """The last step and the newest value of each metric, under the pack's names; costs what is new."""
         seen = self._seen.setdefault(output_dir, _Seen())
         for folder in self._folders(output_dir) if seen.folder is None else (seen.folder,):
@@ -46,8 +48,9 @@ class Watch:
                 break
         for point in points:
             seen.step = max(seen.step, point.step)
+            seen.points += 1
             seen.values[self._pack.canonical(point.name)] = point.value
-        return seen.step, seen.values
+        return Latest(step=seen.step, values=seen.values, points=seen.points)
 
     def summary(self, job: Job, attempt: Attempt) -> Summary:
         """The ended run in numbers, under the pack's names, with its series; empty when nothing can be read."""

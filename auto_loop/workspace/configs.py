@@ -1,5 +1,6 @@
 """Configs on disk: read with every fault at once, and variants written under names of their own."""
 
+import errno
 import hashlib
 import itertools
 import json
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from auto_loop.domain.config import NO_TYPES, Config, FieldTypes, with_ints
 from auto_loop.domain.edits import Edit, render_edit
-from auto_loop.domain.errors import AutoLoopError, Fault, MisuseError
+from auto_loop.domain.errors import AutoLoopError, DiskFullError, Fault, MisuseError
 from auto_loop.domain.names import within
 from auto_loop.workspace.files import read_text, write_aside
 from auto_loop.workspace.json_text import parse_object
@@ -80,6 +81,8 @@ def _write(path: Path, config: Config) -> None:
     try:
         write_aside(path, config_text(config))
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFullError(Fault(what="there is no room for it on the disk", where=str(path))) from error
         raise MisuseError(Fault(what=f"it cannot be written: {error.strerror}", where=str(path))) from error
 
 

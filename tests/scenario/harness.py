@@ -12,6 +12,7 @@ from auto_loop.domain.event import Event
 from auto_loop.domain.history import History
 from auto_loop.domain.slot import Gpu
 from auto_loop.launch.base import LaunchRequest
+from auto_loop.launch.gpu_survey import Look
 from auto_loop.launch.stub import Act, FakeClock, StubLauncher
 from auto_loop.ledger.reading import Reading
 from auto_loop.workspace.layout import Layout
@@ -55,6 +56,16 @@ class Watching:
 
 
 @dataclass(slots=True)
+class FakeSurvey:
+    """GPUs as a scenario tells them: idle ones, unless `looks` says otherwise of a UUID."""
+
+    looks: dict[str, Look] = field(default_factory=dict)
+
+    def look(self, uuid: str) -> Look:
+        return self.looks.get(uuid, Look())
+
+
+@dataclass(slots=True)
 class World:
     """A project folder with a trainer that is never run, a pack, and as many configs as asked for."""
 
@@ -65,6 +76,7 @@ class World:
     said: list[str] = field(default_factory=list)
     watching: Watching = field(default_factory=Watching)
     launchers: list[StubLauncher] = field(default_factory=list)
+    survey: FakeSurvey = field(default_factory=FakeSurvey)
     tokens: int = 0
 
     def __post_init__(self) -> None:
@@ -93,13 +105,15 @@ class World:
 
         return Surroundings(
             layout=Layout(self.root),
-            env=self.env,
+            env={"AUTO_LOOP_LEASE_DIR": str(self.root / "leases"), **self.env},
             home=self.root,
             python=sys.executable,
             cores=4,
             clock=self.clock,
             new_token=self._token,
             probe_gpus=lambda: self.gpus,
+            survey=self.survey,  # type: ignore[arg-type] # it is only looked with
+            least_free=0,
         )
 
     def _token(self) -> str:

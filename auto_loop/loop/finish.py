@@ -1,0 +1,132 @@
+"""The end of an attempt, written down: how it is judged, and what follows it, in one commit."""
+
+import math
+from dataclasses import replace
+from typing import assert_never
+
+from auto_loop.domain.config import Json
+from auto_loop.domain.job import Attempt, Exit, Job, JobId, NewJob, Origin
+from auto_loop.loop.aftermath import Replace, Retry, Settle, Terms, aftermath
+from auto_loop.loop.endings import Known, Logged, ending
+from auto_loop.loop.journal import Journal
+from auto_loop.loop.parts import Parts
+from auto_loop.loop.recover import Live
+from auto_loop.loop.rounds import REMEDY, free_name, seen_configs
+
+
+def finish(parts: Parts, journal: Journal, live: Live, seen: Exit) -> Attempt:
+    """The ended attempt, as it now stands in the ledger; its job is done, queued again, or replaced by a child.
+
+    Call it inside a transaction. Jobs of earlier loops are only judged: nobody drives their loop.
+    """
+    logged = _logged(parts, live.attempt, seen)
+    known = Known(log_tail=parts.workshop.log_tail(live.attempt.log_file), logged=logged, stop=live.attempt.stop)
+    judged = ending(seen, known, parts.failures, parts.workshop.secrets)
+    parts.ledger.finish_attempt(live.attempt.id, judged)
+    detail: dict[str, Json] = {
+        "job": live.job.name,
+        "slot": live.attempt.slot,
+        "outcome": judged.outcome.value,
+        "failure": judged.failure.value if judged.failure else "",
+        "cause": judged.cause,
+        "seconds": judged.ended_at - live.started_at,
+    }
+    journal.write("job ended", live.job.id, detail)
+    attempt = replace(
+        live.attempt,
+        outcome=judged.outcome,
+        failure=judged.failure,
+        returncode=judged.returncode,
+        ended_at=judged.ended_at,
+        cause=judged.cause,
+        log_tail=judged.log_tail,
+    )
+    if live.job.loop == parts.loop:
+        _follow(parts, journal, live.job, attempt, logged)
+    return attempt
+
+
+def _logged(parts: Parts, attempt: Attempt, seen: Exit) -> Logged:
+    """What the run's history tells; it is asked only for what did not go well."""
+    if seen.returncode == 0 and not seen.error:
+        return Logged(steps=parts.call.steps)
+    latest = parts.meter.latest(attempt.output_dir)
+    value = latest.values.get(parts.pack.main_metric)
+    return Logged(
+        last_step=latest.step if latest.points else None,
+        steps=parts.call.steps,
+        not_finite=value is not None and not math.isfinite(value),
+    )
+
+
+def _follow(parts: Parts, journal: Journal, job: Job, ended: Attempt, logged: Logged) -> None:
+    match aftermath(job, ended, _terms(parts, job, ended, logged), parts.workshop.clock()):
+        case Retry(not_before=not_before, text=text):
+            parts.ledger.requeue(job.id, not_before)
+            journal.write("job retried", job.id, {"job": job.name, "text": text, "not_before": not_before})
+        case Replace() as remedied:
+            name, child = _replace(parts, job, remedied)
+            detail: dict[str, Json] = {
+                "job": job.name,
+                "child": name,
+                "edits": list(remedied.edits),
+                "reason": remedied.reason,
+            }
+            journal.write("job remedied", child, detail)
+        case Settle(text=text):
+            if text:
+                journal.write("job settled", job.id, {"job": job.name, "text": text})
+        case other:
+            assert_never(other)
+
+
+def _terms(parts: Parts, job: Job, ended: Attempt, logged: Logged) -> Terms:
+    remedies = [one for one in parts.pack.remedies if one.failure is ended.failure]
+    return Terms(
+        retries=parts.call.retries,
+        remedies=remedies,
+        guardrails=parts.guardrails,
+        types=parts.types,
+        tried_in_lineage=_remedied_before(parts, job, ended) if remedies else 0,
+        seen=seen_configs(parts) if remedies else frozenset(),
+        logged=logged,
+    )
+
+
+def _remedied_before(parts: Parts, job: Job, ended: Attempt) -> int:
+    """How many jobs up the line, this one included, are remedies of the same failure."""
+    count, one = 0, job
+    while one.origin.proposer == REMEDY and one.origin.rule.endswith(f": {ended.failure}"):
+        count += 1
+        above = parts.ledger.reading.job(one.origin.parent) if one.origin.parent is not None else None
+        if above is None:
+            break
+        one = above
+    return count
+
+
+def _replace(parts: Parts, job: Job, remedied: Replace) -> tuple[str, JobId]:
+    """A child of the failed job in the same place of its round."""
+    file = parts.workshop.write_variant(job.cfg_file, job.config, remedied.edits, remedied.config)
+    name = free_name(file.stem, parts.ledger.reading.outcomes(parts.loop))
+    child = parts.ledger.add_job(
+        NewJob(
+            study=parts.study,
+            loop=parts.loop,
+            round=job.round,
+            name=name,
+            cfg_file=str(file),
+            config=remedied.config,
+            output_dir=parts.workshop.output_dir_of(name, 1),
+            origin=Origin(
+                parent=job.id,
+                parent_cfg=job.cfg_file,
+                proposer=REMEDY,
+                rule=remedied.rule,
+                reason=remedied.reason,
+                changes=remedied.edits,
+                notes=remedied.notes,
+            ),
+        )
+    )
+    return name, child

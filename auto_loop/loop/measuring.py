@@ -1,0 +1,91 @@
+"""What the loop learns from what runs log: how far each is while it goes on, and its summary when it has ended."""
+
+from collections import deque
+from collections.abc import Iterable
+
+from auto_loop.domain.config import Json
+from auto_loop.domain.job import Attempt, AttemptId, Job, JobId
+from auto_loop.domain.summary import Summary
+from auto_loop.loop.journal import Journal
+from auto_loop.loop.parts import Parts
+from auto_loop.loop.pulse import Pulse, felt
+from auto_loop.loop.recover import Live
+
+
+class Measuring:
+    """The runs to be read, those that were, and the pulse of those that go on.
+
+    `summaries` are this supervisor's own, which hold their series, until they are cleared; `pulses` those of the last
+    look.
+    """
+
+    def __init__(self, parts: Parts, journal: Journal) -> None:
+        self._parts = parts
+        self._journal = journal
+        self._unread: deque[tuple[Job, Attempt]] = deque()
+        self._measured: list[tuple[AttemptId, Summary]] = []
+        self.summaries: dict[JobId, Summary] = {}
+        self.pulses: dict[AttemptId, Pulse] = {}
+
+    def add(self, ended: Iterable[tuple[Job, Attempt]]) -> None:
+        """Runs that have ended and are to be read."""
+        self._unread.extend(ended)
+
+    def read_one(self) -> bool:
+        """Turn one ended run into its summary; the slot it held has long been given on. False when none is left."""
+        if not self._unread:
+            return False
+        job, attempt = self._unread.popleft()
+        summary = self._parts.meter.summary(job, attempt)
+        if self._parts.call.decide:  # only the rules want the series, and these weigh
+            self.summaries[job.id] = summary
+        self._measured.append((attempt.id, summary))
+        metric = self._parts.pack.main_metric
+        stats = summary.metrics.get(metric)
+        detail: dict[str, Json] = {
+            "job": job.name,
+            "metric": metric,
+            "first": stats.first if stats else None,
+            "last": stats.last if stats else None,
+            "best": stats.best if stats else None,
+            "best_step": stats.best_step if stats else None,
+        }
+        self._journal.say("job measured", job.id, detail)
+        return True
+
+    def write(self) -> None:
+        """The summaries into the open transaction; `written` when that is durable."""
+        for attempt, summary in self._measured:
+            self._parts.ledger.record_summary(attempt, summary)
+
+    def written(self) -> None:
+        """The summaries are in the ledger: have them drawn."""
+        if self._measured:
+            self._measured.clear()
+            self._parts.workshop.redraw()
+
+    def finish(self) -> None:
+        """Read all that is unread, and write it down."""
+        while self.read_one():
+            pass
+        with self._parts.ledger.transaction():
+            self.write()
+        self.written()
+
+    def look(self, runs: Iterable[Live], passed_s: float) -> None:
+        """Feel the pulse of what runs, `passed_s` after the last look, and tell observers how far each slot is."""
+        metric, felt_now = self._parts.pack.main_metric, dict[AttemptId, Pulse]()
+        cells: list[Json] = []
+        for live in sorted(runs, key=lambda live: live.attempt.slot):
+            latest = self._parts.meter.latest(live.attempt.output_dir)
+            before = self.pulses.get(live.attempt.id, Pulse())
+            log = 0 if latest.points else self._parts.workshop.log_bytes(live.attempt.log_file)
+            felt_now[live.attempt.id] = felt(before, latest.points, log, passed_s)
+            cell: dict[str, Json] = {"slot": live.attempt.slot, "job": live.job.name, "step": latest.step}
+            value = latest.values.get(metric)
+            cells.append({**cell, "steps": self._parts.call.steps, "metric": metric, "value": value})
+        self.pulses = felt_now
+        snapshot = self._parts.ledger.reading.snapshot(self._parts.study, self._parts.loop, 0)
+        total = snapshot.done + snapshot.queued + len(snapshot.active)
+        detail: dict[str, Json] = {"round": snapshot.round, "rounds": self._parts.call.rounds, "done": snapshot.done}
+        self._journal.say("progress", None, {**detail, "total": total, "slots": cells})
