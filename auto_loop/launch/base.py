@@ -1,6 +1,6 @@
 """The launcher seam: what is asked of a launcher, what it answers, and the four things that it can do."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -49,6 +49,13 @@ class Unknown:
 
 
 Status: TypeAlias = Running | Exit | Unknown
+
+# Hears "before launch" and "after launch", where a crash test ends the process.
+LaunchHook: TypeAlias = Callable[[str], None]
+
+
+def no_fault(_: str) -> None:
+    """The hook of whoever tests no crash."""
 
 
 class Signal(StrEnum):

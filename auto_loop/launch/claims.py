@@ -2,7 +2,9 @@
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from auto_loop.domain.job import Handle
 
@@ -34,6 +36,11 @@ def _read(claim_file: Path, launcher: str, token: str) -> Handle | None:
         return Handle(launcher=launcher, reference=token)
     if claim.get("tombstone"):
         return None
+    return handle_of(claim, launcher)
+
+
+def handle_of(claim: Mapping[str, Any], launcher: str) -> Handle:
+    """The process that made a claim, by the claim's own words: nobody had to look while it lived."""
     return Handle(
         launcher=launcher,
         pid=claim["pid"],

@@ -1,83 +1,167 @@
-"""Starting keepers: the request goes through a pipe, so that the job's environment, keys included, touches no disk."""
+"""Launching keepers: a fork server for each interpreter, and what one launch says to it and hears.
+
+The request goes through a socket, so that the job's environment, keys included, touches no disk.
+"""
 
 import contextlib
 import json
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+import signal
+import socket
 from pathlib import Path
+from typing import Any
 
+from auto_loop.domain.job import Handle
 from auto_loop.launch.base import LaunchRequest
+from auto_loop.launch.claims import claimed, handle_of
 
 # What a command leaves behind (a daemon, a server of its tracker) may save and upload for so long; then it is killed.
 # Without a limit one forgotten daemon would hold its slot for the night.
 LINGER_S = 600.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Waiting:
-    """A keeper that was started ahead and reads its request when it comes."""
-
-    pid: int
-    pipe: int
+_PATIENCE_S = 60.0  # for an answer: a server that was stopped, or a disk that hangs, must not hold the loop for ever
+_READY = b"ready"
 
 
 class Keepers:
-    """Starts keepers of one file, and holds `ahead` of them ready; one whose pipe closes unused ends by itself."""
+    """Launches keepers through fork servers, which it starts when they are needed; `launcher` is named in handles."""
 
-    def __init__(self, keeper: Path, *, ahead: int) -> None:
-        self._keeper = str(keeper)
-        self._ahead = ahead
-        self._python = ""
-        self._waiting: list[_Waiting] = []
+    def __init__(self, server_file: Path, launcher: str) -> None:
+        self._server_file = server_file
+        self._launcher = launcher
+        self._servers: dict[str, _Server] = {}
 
-    def start(self, request: LaunchRequest, text: str) -> int:
-        """The pid of the keeper that has been given `text`; OSError when no keeper could be started."""
-        self._python = request.keeper_python
-        while self._waiting and not request.held:
-            waiting = self._waiting.pop()
-            if _hand_over(waiting, text):
-                return waiting.pid
-            _reap(waiting.pid)
-        try:
-            fresh = self._spawn(request.keeper_python, request.held)
-        finally:
-            for descriptor in request.held:
-                os.close(descriptor)
-        if not _hand_over(fresh, text):
-            _reap(fresh.pid)
-            raise OSError(f"the keeper did not take its request: can {request.keeper_python} run {self._keeper}?")
-        return fresh.pid
+    def launch(self, request: LaunchRequest, text: str) -> Handle:
+        """The handle of the keeper that has claimed the attempt; OSError when there is none and never will be."""
+        answer = self._ask(request, text.encode())
+        if answer is None:
+            return self._decided_by_claim(request)
+        if answer["error"]:
+            raise OSError(answer["error"])
+        return handle_of(answer["claim"], self._launcher)
 
     def prepare(self) -> None:
-        """Fills up the keepers held ready; they use the interpreter of the last request."""
-        while self._python and len(self._waiting) < self._ahead:
-            self._waiting.insert(0, self._spawn(self._python, ()))
+        """Replaces servers that have ended, so that the next launch need not."""
+        for python in [python for python, server in self._servers.items() if server.ended()]:
+            self._dismiss(python)
+            self._servers[python] = _Server(python, self._server_file)
 
     def close(self) -> None:
-        """Dismisses the keepers held ready."""
-        for waiting in self._waiting:
-            os.close(waiting.pipe)
-        for waiting in self._waiting:
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(waiting.pid, 0)
-        self._waiting.clear()
+        """Ends the servers; their keepers go on."""
+        for python in list(self._servers):
+            self._dismiss(python)
 
-    def _spawn(self, python: str, held: tuple[int, ...]) -> _Waiting:
-        read_end, write_end = os.pipe2(os.O_CLOEXEC)
-        argv = (python, "-I", "-S", self._keeper, "-")
-        null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
-        actions = [(os.POSIX_SPAWN_DUP2, read_end, 0), (os.POSIX_SPAWN_DUP2, null, 1), *close_strangers()]
+    def _ask(self, request: LaunchRequest, text: bytes) -> dict[str, Any] | None:
+        """The answer to one launch, or None when nobody knows what became of it."""
+        python = request.keeper_python
+        known = python in self._servers
+        if not known:
+            self._servers[python] = _Server(python, self._server_file)
         try:
-            with _inheritable(held):
-                pid = os.posix_spawnp(python, argv, os.environ, file_actions=actions, setsid=True)
-        except BaseException:
-            os.close(write_end)
+            answer = self._servers[python].ask(text, request.held)
+        except ConnectionError:  # it has ended before the request went out: nothing is lost yet
+            self._dismiss(python)
+            if not known:
+                raise
+            return self._ask(request, text)
+        except OSError:
+            self._dismiss(python)
             raise
-        finally:
-            os.close(read_end)
-            os.close(null)
-        return _Waiting(pid, write_end)
+        if answer is None:
+            self._dismiss(python)
+        return answer
+
+    def _decided_by_claim(self, request: LaunchRequest) -> Handle:
+        """As after a crash: a tombstone forbids what was not claimed, whoever may still be about to try."""
+        found = claimed(request.claim_file, self._launcher, request.token)
+        if found is None:
+            raise OSError("its keeper ended before it had claimed the attempt: was it, or its server, killed?")
+        if found.reference != request.token:
+            raise OSError("the attempt was already claimed")
+        return found
+
+    def _dismiss(self, python: str) -> None:
+        self._servers.pop(python).close()
+
+
+class _Server:
+    """One running `forkserver.py`, and our end of the socket pair on which it takes requests, one at a time."""
+
+    def __init__(self, python: str, file: Path) -> None:
+        self._what = f"{python} {file}"
+        self._ready = False
+        self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._channel.settimeout(_PATIENCE_S)
+        try:
+            with theirs:
+                self._pid = _spawn((python, "-I", "-S", str(file)), theirs.fileno())
+        except BaseException:
+            self._channel.close()
+            raise
+        # Its number may be reused once it has been waited for, by whomever; this cannot be.
+        self._process = os.pidfd_open(self._pid)
+
+    def ask(self, text: bytes, held: tuple[int, ...]) -> dict[str, Any] | None:
+        """The keeper's answer; None when none came. ConnectionError when the server took nothing."""
+        self._await_ready()
+        mine, theirs = socket.socketpair()
+        with mine:
+            mine.settimeout(_PATIENCE_S)
+            with theirs:
+                socket.send_fds(self._channel, [b"!"], [theirs.fileno(), *held])
+            try:
+                mine.sendall(text)
+                mine.shutdown(socket.SHUT_WR)
+                return _line(mine)
+            except (OSError, ValueError):
+                return None
+
+    def ended(self) -> bool:
+        """Whether the server is gone."""
+        try:
+            return os.waitid(os.P_PIDFD, self._process, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        except ChildProcessError:
+            return True
+
+    def close(self) -> None:
+        """Ends the server at once: no launch of ours is on its way, and its keepers are processes of their own."""
+        self._channel.close()
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._process, signal.SIGKILL)
+        os.close(self._process)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self._pid, 0)
+
+    def _await_ready(self) -> None:
+        if self._ready:
+            return
+        said = b""
+        with contextlib.suppress(ConnectionError):
+            said = self._channel.recv(len(_READY))
+        if said != _READY:
+            raise ConnectionError(f"no keeper can be started: can this be run? {self._what}")
+        self._ready = True
+
+
+def _line(talk: socket.socket) -> dict[str, Any] | None:
+    """What is said up to the end of the line, as JSON; None when the other end closes before it."""
+    said = bytearray()
+    while not said.endswith(b"\n"):
+        part = talk.recv(1 << 16)
+        if not part:
+            return None
+        said += part
+    answer: dict[str, Any] = json.loads(said)
+    return answer
+
+
+def _spawn(argv: tuple[str, ...], channel: int) -> int:
+    """The pid of a server, in a session of its own: nothing that is meant for our group reaches it or its keepers."""
+    null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+    actions = [(os.POSIX_SPAWN_DUP2, channel, 0), (os.POSIX_SPAWN_DUP2, null, 1), *close_strangers()]
+    try:
+        return os.posix_spawnp(argv[0], argv, os.environ, file_actions=actions, setsid=True, setsigmask=())
+    finally:
+        os.close(null)
 
 
 def request_text(request: LaunchRequest, linger_s: float = LINGER_S) -> str:
@@ -88,12 +172,12 @@ def request_text(request: LaunchRequest, linger_s: float = LINGER_S) -> str:
             "token": request.token,
             "argv": request.argv,
             "env": dict(request.env),
-            "cwd": str(request.cwd),
-            "log_file": str(request.log_file),
-            "claim": str(request.claim_file),
-            "exit": str(request.exit_file),
-            "inner": str(request.inner_file),
-            "lock_fds": request.held,
+            # The server's own folder is the root.
+            "cwd": os.path.abspath(request.cwd),
+            "log_file": os.path.abspath(request.log_file),
+            "claim": os.path.abspath(request.claim_file),
+            "exit": os.path.abspath(request.exit_file),
+            "inner": os.path.abspath(request.inner_file),
             "linger_s": linger_s,
         }
     )
@@ -126,31 +210,3 @@ def _is_inheritable(descriptor: int) -> bool:
         return os.get_inheritable(descriptor)
     except OSError:  # the listing's own, closed by now
         return False
-
-
-def _hand_over(waiting: _Waiting, text: str) -> bool:
-    """Whether the keeper took the whole request."""
-    try:
-        with os.fdopen(waiting.pipe, "wb", buffering=0) as pipe:
-            left = memoryview(text.encode())
-            while left:
-                left = left[pipe.write(left) :]
-    except BrokenPipeError:
-        return False
-    return True
-
-
-def _reap(pid: int) -> None:
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, 0)
-
-
-@contextlib.contextmanager
-def _inheritable(descriptors: tuple[int, ...]) -> Iterator[None]:
-    for descriptor in descriptors:
-        os.set_inheritable(descriptor, True)
-    try:
-        yield
-    finally:
-        for descriptor in descriptors:
-            os.set_inheritable(descriptor, False)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from auto_loop.domain.job import Exit, Handle
 from auto_loop.launch import processes
-from auto_loop.launch.base import LaunchRequest, Running, Signal, Status, Unknown
+from auto_loop.launch.base import LaunchHook, LaunchRequest, Running, Signal, Status, Unknown, no_fault
 from auto_loop.launch.command import RUNNER
 from auto_loop.launch.keepers import LINGER_S, Keepers, close_strangers, request_text, write_files
 from auto_loop.launch.stopping import ask, kill
@@ -26,24 +26,25 @@ NAME = "local"
 class LocalLauncher:
     """Starts attempts here and sees them end, its own and those of a supervisor that is gone.
 
-    `ahead` keepers are held ready by `prepare`, which takes their start-up out of a hand-off. What a command
-    leaves behind is killed `linger_s` after its end. `bare` starts commands without a keeper (a benchmark's measure of
-    what the keeper costs): no claim, no exit file.
+    What a command leaves behind is killed `linger_s` after its end. `fault` hears "before launch" and "after launch",
+    where a crash test ends this process. `bare` starts commands without a keeper (a benchmark's measure of what the
+    keeper costs): no claim, no exit file, nothing held.
     """
 
     def __init__(
         self,
         *,
         bare: bool = False,
-        ahead: int = 2,
         linger_s: float = LINGER_S,
         clock: Callable[[], float] = time.time,
+        fault: LaunchHook = no_fault,
     ) -> None:
         self._bare = bare
         self._linger_s = linger_s
         self._clock = clock
         self._boot_id = processes.boot_id()
-        self._keepers = Keepers(RUNNER / "keeper.py", ahead=0 if bare else ahead)
+        self._fault = fault
+        self._keepers = Keepers(RUNNER / "forkserver.py", NAME)
         self._endings: dict[int, int] = {}
         self._selector = selectors.DefaultSelector()
         self._watched: dict[Handle, tuple[int, ...]] = {}
@@ -57,17 +58,18 @@ class LocalLauncher:
 
     def launch(self, request: LaunchRequest) -> Handle:
         """The started attempt. Its log's folder is made; its output folder is not."""
-        write_files(request)
-        pid = self._start_bare(request) if self._bare else self._start_kept(request)
-        started = processes.process(pid)
-        if started is None:
-            raise ProcessLookupError(f"process {pid} was gone before it was seen: another wait() reaped it")
-        return Handle(
-            launcher=NAME, pid=pid, start_time=started.start_time, boot_id=self._boot_id, reference=request.token
-        )
+        try:
+            write_files(request)
+            self._fault("before launch")
+            handle = self._start_bare(request) if self._bare else self._start_kept(request)
+        finally:
+            for descriptor in request.held:
+                os.close(descriptor)
+        self._fault("after launch")
+        return handle
 
     def prepare(self) -> None:
-        """Starts keepers ahead again, up to the number asked for; for an idle moment, after the launches."""
+        """Replaces what keepers are started with, should somebody have killed it."""
         self._keepers.prepare()
 
     def poll(self, handle: Handle, exit_file: Path) -> Status:
@@ -121,7 +123,7 @@ class LocalLauncher:
                 return kill(keeper, handle.reference)
 
     def close(self) -> None:
-        """Lets go of descriptors and of keepers that were not needed; running attempts go on."""
+        """Lets go of descriptors and of what keepers are started with; running attempts go on."""
         for handle in list(self._watched):
             self._forget(handle)
         self._keepers.close()
@@ -138,7 +140,7 @@ class LocalLauncher:
             return False
         if not found.ended:
             return True
-        with contextlib.suppress(ChildProcessError):  # an adopted keeper is somebody else's to reap
+        with contextlib.suppress(ChildProcessError):  # a keeper is somebody else's to reap
             pid, status = os.waitpid(handle.pid, os.WNOHANG)
             if pid:
                 self._endings[pid] = os.waitstatus_to_exitcode(status)
@@ -147,13 +149,7 @@ class LocalLauncher:
     def _exit(self, handle: Handle, exit_file: Path) -> Exit | None:
         if self._bare:
             return Exit(returncode=self._endings.pop(handle.pid, None), ended_at=self._clock())
-        ended = read_exit(exit_file, handle.reference)
-        if ended is None and self._endings.get(handle.pid) in _KEEPER_REFUSALS:
-            error = _KEEPER_REFUSALS[self._endings[handle.pid]]
-            ended = Exit(returncode=None, ended_at=self._clock(), error=error)
-        if ended is not None:
-            self._endings.pop(handle.pid, None)
-        return ended
+        return read_exit(exit_file, handle.reference)
 
     def _strays(self, handle: Handle) -> tuple[int, ...]:
         if handle.boot_id != self._boot_id:
@@ -192,24 +188,24 @@ class LocalLauncher:
             while os.read(self._wake_read, 64):
                 pass
 
-    def _start_kept(self, request: LaunchRequest) -> int:
-        return self._keepers.start(request, request_text(request, self._linger_s))
+    def _start_kept(self, request: LaunchRequest) -> Handle:
+        return self._keepers.launch(request, request_text(request, self._linger_s))
 
-    def _start_bare(self, request: LaunchRequest) -> int:
+    def _start_bare(self, request: LaunchRequest) -> Handle:
         if request.cwd.resolve() != Path.cwd():
             raise ValueError("a bare command starts in the supervisor's own folder")
         log = os.open(request.log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
         try:
             actions = [(os.POSIX_SPAWN_DUP2, log, 1), (os.POSIX_SPAWN_DUP2, log, 2), *close_strangers()]
-            return os.posix_spawnp(request.argv[0], request.argv, dict(request.env), file_actions=actions, setsid=True)
+            pid = os.posix_spawnp(request.argv[0], request.argv, dict(request.env), file_actions=actions, setsid=True)
         finally:
             os.close(log)
-
-
-_KEEPER_REFUSALS = {
-    111: "the attempt was already claimed by another keeper",
-    112: "its keeper could not make a claim (is the disk full, or the folder not writable?)",
-}
+        started = processes.process(pid)
+        if started is None:
+            raise ProcessLookupError(f"process {pid} was gone before it was seen: another wait() reaped it")
+        return Handle(
+            launcher=NAME, pid=pid, start_time=started.start_time, boot_id=self._boot_id, reference=request.token
+        )
 
 
 def read_exit(file: Path, token: str) -> Exit | None:

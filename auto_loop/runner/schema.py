@@ -3,7 +3,7 @@
 All are JSON, UTF-8, one object; all but the request are written aside and appear whole. Times are unix seconds.
 `keeper.py` does not import this module (it costs start-up time); the tests hold it to these tuples.
 
-Request (the house writes it, `keeper.py REQUEST` or, on stdin, `keeper.py -` reads it):
+Request (the house sends it by `forkserver.py`, or it is a file for `keeper.py REQUEST`):
 
     attempt    id of the attempt, copied into the exit
     token      secret-free random text; goes into the job's environment as AUTO_LOOP_TOKEN, so that strays can be found
@@ -17,6 +17,18 @@ Request (the house writes it, `keeper.py REQUEST` or, on stdin, `keeper.py -` re
     lock_fds   inherited descriptors to hold open, and to keep from the command; may be missing
     linger_s   how long descendants may outlive the command before the keeper kills them; missing or null: for ever. The
                service of wandb 0.16 outlives a killed trainer for ever, in its own session, its environment blanked
+
+Launch, through the socket pair that is descriptor 0 of `forkserver.py` (unix, packets): the server says `ready` once;
+then each packet is one launch, its byte without meaning, its SCM_RIGHTS descriptors the talk of that launch (a stream
+socket) and those that the keeper holds. On the talk comes the request, to the end of what is sent, and the answer, one
+line of JSON, as soon as the claim is decided:
+
+    code       0 claimed, 111 and 112 as below
+    error      why there is no claim, else null
+    claim      the claim as it was made, else null
+
+The talk's end without an answer means that the keeper, or before it the server, was killed: the claim's file tells
+which of both, claimed or never to be, is the case.
 
 Claim: pid, start_time (field 22 of /proc/<pid>/stat), boot_id, token. A keeper that finds a claim (or a tombstone) in
 its place runs nothing and ends with 111; one that cannot make a claim at all, or cannot read its request, ends with
@@ -65,6 +77,7 @@ REQUEST_FIELDS = (
     "lock_fds",
     "linger_s",
 )
+ANSWER_FIELDS = ("code", "error", "claim")
 CLAIM_FIELDS = ("pid", "start_time", "boot_id", "token")
 EXIT_FIELDS = (
     "attempt",

@@ -72,14 +72,13 @@ def until(true: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-@pytest.fixture(params=["local", "local, keepers ahead", "stub"])
+@pytest.fixture(params=["local", "stub"])
 def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
     if request.param == "stub":
         stub = StubLauncher(lambda asked: ACTS[asked.env["KIND"]], FakeClock())
         yield Stage(stub, tmp_path, lambda: stub)
         return
-    ahead = 2 if "ahead" in request.param else 0
-    launcher = LocalLauncher(ahead=ahead)
+    launcher = LocalLauncher()
     made = [launcher]
 
     def another() -> Launcher:

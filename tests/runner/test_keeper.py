@@ -147,14 +147,6 @@ def test_a_request_that_cannot_be_read(attempt: Attempt, text: str) -> None:
     assert done.stderr.startswith(b"keeper: no claim could be made")
 
 
-def test_a_keeper_started_ahead_reads_stdin(attempt: Attempt) -> None:
-    command = [attempt.python, "-I", "-S", str(KEEPER), "-"]
-    text = json.dumps(attempt.request("sh", "-c", "exit 4"))
-    subprocess.run(command, input=text, text=True, check=True, timeout=DEADLINE_S)
-    assert json.loads(attempt.exit.read_text())["returncode"] == 4
-    subprocess.run(command, input="", text=True, check=True, timeout=DEADLINE_S)
-
-
 @pytest.mark.parametrize(
     ("script", "returncode", "number"),
     [("exit 7", 7, None), ("kill -9 $$", -9, 9), ("kill -15 $$", -15, 15), ("exit 137", 137, None)],
