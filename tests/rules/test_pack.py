@@ -3,7 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from auto_loop.domain.edits import Edit
 from auto_loop.domain.errors import MisuseError
+from auto_loop.domain.failure import Failure
 from auto_loop.domain.paths import parse_path
 from auto_loop.domain.stats import Direction
 from auto_loop.rules.pack import parse, shipped_names, shipped_pack, shipped_text
@@ -83,6 +85,58 @@ def test_default_is_implied_and_what_a_pack_says_itself_wins() -> None:
     assert {rule.name for rule in default.rules} < {rule.name for rule in pack.rules}
     assert pack.guardrails.ignore == default.guardrails.ignore
     assert [dict(remedy.changes) for remedy in pack.remedies] == [{"batch@mul": 0.25}]
+
+
+def test_a_remedy_is_bounded_and_says_what_goes_with_it() -> None:
+    text = """
+[[remedy]]
+failure = "not finite"
+change = ["lr@mul=0.3"]
+also = { "warmup@mul" = 2, "clip" = 1.0 }
+times = 1
+reason = "slower"
+[[remedy]]
+failure = "hang"
+change = { "workers" = 0 }
+"""
+    first, second = parse(text).remedies
+    assert (first.failure, dict(first.changes), first.times) == (Failure.NOT_FINITE, {"lr@mul": 0.3}, 1)
+    assert (dict(first.also), first.reason) == ({"warmup@mul": 2, "clip@set": 1.0}, "slower")
+    assert (second.failure, second.times, dict(second.also)) == (Failure.HANG, 3, {})
+
+
+def test_faults_of_remedies_come_with_their_lines() -> None:
+    text = """[[remedy]]
+failure = "out of memroy"
+change = { "lr@mul" = { expr = "lr + 1" } }
+also = { "a.b@st" = 1 }
+times = 0
+retries = 1
+[[remedy]]
+change = { lr = 1 }
+[[remedy]]
+failure = "hang"
+"""
+    found = faults(text)
+    for line, what in [
+        ("line 2, remedy 1 failure", "did you mean out of memory?"),
+        ("line 3, remedy 1 change", "a remedy's values are literals"),
+        ("line 4, remedy 1 also a.b@st", "did you mean @set"),
+        ("line 5, remedy 1 times", "1 or more"),
+        ("line 6, remedy 1 retries", "no such key"),
+        ("remedy 2", "`failure` is missing"),
+        ("remedy 3", "`change` is missing"),
+    ]:
+        assert any(line in fault and what in fault for fault in found), (line, what, found)
+    assert len(found) == 7
+
+
+def test_the_shipped_remedies_keep_to_their_pack_s_guardrails() -> None:
+    assert shipped_pack("default").remedies == ()
+    act = shipped_pack("act_ot")
+    named = {key for one in act.remedies for key in (*one.changes, *one.also)}
+    allow = act.guardrails.allow or ()
+    assert {Edit.from_change(key, 1).path for key in named} <= set(allow)
 
 
 def test_extends_merges_by_name_in_order() -> None:
