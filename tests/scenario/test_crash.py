@@ -3,6 +3,7 @@
 The long form is `python -m tests.scenario.crash --kills 200 --seed 1`.
 """
 
+import json
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -18,7 +19,8 @@ from auto_loop.domain.study import Loop, Study
 from auto_loop.domain.summary import Summary
 from tests.scenario.crash.books import Books, Evidence, Line, audit
 from tests.scenario.crash.evidence import gather, is_locked, of_night
-from tests.scenario.crash.night import Kind, Night
+from tests.scenario.crash.faults import MOMENTS, supported
+from tests.scenario.crash.night import REPOSITORY, Kind, Night
 
 
 def passed(night: Night) -> Books:
@@ -51,6 +53,16 @@ def diary_of(night: Night) -> list[dict[str, str]]:
         dict(zip(("at", "what", "pid", "token", "visible", "output"), line.split(), strict=True))
         for line in night.diary.read_text().splitlines()
     ]
+
+
+@pytest.mark.skipif(not supported(), reason="the supervisor has no fault points yet")
+def test_a_death_at_any_fault_point_loses_nothing_and_repeats_nothing(tmp_path: Path) -> None:
+    """In a process of its own, as it forks; a few of each kind here, all of them by `--faults` alone."""
+    command = [sys.executable, "-m", "tests.scenario.crash", "--faults", "--every", "6", "--keep", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    counts = json.loads(done.stdout.splitlines()[-1])
+    assert all(counts[f"killed {moment}"] > 0 for moment in MOMENTS)
 
 
 # What follows holds the books against nights that went wrong: a fault that cannot be found proves nothing.

@@ -12,6 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.fakes.nvml import FILE, PROGRAM, Board, write_machine
 from tests.scenario.crash.evidence import of_night
 
 HERE = Path(__file__).parent
@@ -19,7 +20,7 @@ REPOSITORY = HERE.parents[2]
 # A resume that finds nothing to go on with: the loop was never opened, or it has come to its end.
 NOTHING_TO_RESUME = 2
 # An end that nobody forced must come within this time; more only means that the loop hangs.
-END_S = 120.0
+END_S = 300.0
 START_S = 60.0
 
 
@@ -60,6 +61,9 @@ class Night:
         self.chance = random.Random(self.kind.seed)
         shutil.copy(HERE / "trainer.py", self.root / "train.py")
         shutil.copy(HERE / "pack.toml", self.root / "pack.toml")
+        if self.kind.gpus:
+            boards = [Board(bus=f"00000000:0{n}:00.0", uuid=f"GPU-{n:08}") for n in range(self.kind.gpus)]
+            write_machine(self.root / "machine.json", boards)
 
     @property
     def diary(self) -> Path:
@@ -89,7 +93,7 @@ class Night:
             else:
                 self._judge(code)
                 resuming = False
-        self._listen()
+        self.listen()
 
     def _begin(self) -> list[str]:
         """The command that opens a loop, with configs that the study has not tried yet."""
@@ -162,17 +166,19 @@ class Night:
         if code not in ((0, 1) if self.kind.keepers_too else (0,)):
             self.cries.append(f"supervisor {self.starts} ended with exit code {code}")
 
-    def _listen(self) -> None:
+    def listen(self) -> None:
+        """Hear what the supervisors cried out."""
         text = self.log.read_text(errors="replace")
         if "Traceback (most recent call last)" in text:
             self.cries.append(f"a traceback in {self.log}")
 
     def env(self) -> dict[str, str]:
         """The environment of every process of this night: leases of its own, its diary, a fake NVML where asked for."""
-        fake = [str(HERE / "gpus")] if self.kind.gpus else []
+        fake = [str(PROGRAM)] if self.kind.gpus else []
         return {
             **os.environ,
             "PYTHONPATH": os.pathsep.join([*fake, str(REPOSITORY)]),
+            FILE: str(self.root / "machine.json"),
             "AUTO_LOOP_LEASE_DIR": str(self.root / "leases"),
             "CRASH_DIARY": str(self.diary),
         }
