@@ -71,13 +71,7 @@ class Gate:
         `ours` are the UUIDs that attempts hold, those of earlier loops included. NVML is asked once a GPU at most.
         """
         looks: dict[str, Look] = {}
-        found: dict[int, Pass | Blocked] = {}
-        for slot in slots:
-            passed = self._admit(slot, ours, looks)
-            found[slot.index] = passed
-            if isinstance(passed, Pass):
-                ours |= {gpu.uuid for gpu in slot.gpus}
-        return found
+        return {slot.index: self._admit(slot, ours, looks) for slot in slots}
 
     def check(self, slots: Sequence[Slot], ours: frozenset[str]) -> dict[int, Blocked]:
         """The slots that would take no job now because of their GPUs, without a lock taken: for an idle look."""
@@ -94,7 +88,7 @@ class Gate:
         leases = self._lease(slot)
         if isinstance(leases, Blocked):
             return leases
-        # A job that the caller does not know of holds the lease all the same.
+        # Of a job that the caller does not know of, or let in a moment ago, the lease tells.
         shared = {gpu.uuid for gpu, lease in leases if lease.shared}
         blocked = self._judge(slot, ours | shared, looks)
         port = self._port(slot) if blocked is None else blocked

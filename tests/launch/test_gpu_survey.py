@@ -187,6 +187,13 @@ def test_a_gpu_that_is_lost_is_told_and_the_other_is_not(loss: Callable[[], None
     assert nvml.CALLS["nvmlInit"] == opened
 
 
+def test_a_gpu_missing_from_the_count_is_lost_though_its_handle_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = survey()
+    assert not looks.look("GPU-b").lost
+    monkeypatch.setattr(nvml, "nvmlDeviceGetCount", lambda: 1)
+    assert looks.look("GPU-b") == Look(lost="NVML does not list it any more")
+
+
 def test_a_driver_that_goes_takes_all_and_may_come_back() -> None:
     looks = survey()
     looks.look("GPU-a")
