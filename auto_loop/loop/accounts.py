@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import tzinfo
 from typing import assert_never
 
 from auto_loop.domain.job import Attempt, Job, JobState, Outcome, StopIntent
@@ -38,7 +39,7 @@ def _standing(asked: Asked, now: float) -> Iterator[str]:
         case JobState.STARTING | JobState.RUNNING:
             yield from _running(asked, job.attempts[-1], now)
         case JobState.DONE:
-            yield _end(asked, now)
+            yield end_text(job, now, asked.line.zone)
             yield from _followed(asked)
         case _:
             assert_never(job.state)
@@ -63,12 +64,13 @@ def _asked_to_stop(stop: StopIntent, line: Line, now: float) -> str:
     return f"It was asked to stop at {time_text(stop.at, now, line.zone)} ({stop.text}); at {over} it is killed"
 
 
-def _end(asked: Asked, now: float) -> str:
-    job, last = asked.job, asked.job.last_attempt
-    if last is None or last.ended_at is None or job.outcome is Outcome.CANCELLED:
-        return f"It was cancelled before it ran: {job.cause or 'no reason was given'}"
-    at = time_text(last.ended_at, now, asked.line.zone)
-    return f"At {at} it {ended(last)}"
+def end_text(job: Job, now: float, zone: tzinfo | None) -> str:
+    """When and how a job that is done ended, as a sentence."""
+    last = job.last_attempt
+    if last is None or last.ended_at is None or (job.outcome is Outcome.CANCELLED and job.cause):
+        waited = "before it ran" if last is None else "before it was tried again"
+        return f"It was cancelled {waited}: {job.cause or 'no reason was given'}"
+    return f"At {time_text(last.ended_at, now, zone)} it {ended(last)}"
 
 
 def _followed(asked: Asked) -> Iterator[str]:
