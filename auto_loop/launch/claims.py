@@ -8,6 +8,8 @@ from typing import Any
 
 from auto_loop.domain.job import Handle
 
+_BEYOND = 10**12  # no pid, and no number of ticks after boot, comes near
+
 
 def claimed(claim_file: Path, launcher: str, token: str) -> Handle | None:
     """The handle of the keeper that made the attempt's claim, or None when it never ran and now never will.
@@ -33,10 +35,17 @@ def _read(claim_file: Path, launcher: str, token: str) -> Handle | None:
     try:
         claim = json.loads(claim_file.read_text(encoding="utf-8"))
     except ValueError:
-        return Handle(launcher=launcher, reference=token)
-    if claim.get("tombstone"):
+        claim = None
+    if isinstance(claim, dict) and claim.get("tombstone"):
         return None
-    return handle_of(claim, launcher)
+    return handle_of(claim, launcher) if is_whole(claim) else Handle(launcher=launcher, reference=token)
+
+
+def is_whole(claim: Any) -> bool:
+    """Whether a claim names its process with all that is needed to know it again."""
+    types = {"pid": int, "start_time": int, "boot_id": str, "token": str}
+    whole = isinstance(claim, dict) and all(type(claim.get(name)) is kind for name, kind in types.items())
+    return whole and 0 < claim["pid"] < 2**31 and 0 <= claim["start_time"] < _BEYOND
 
 
 def handle_of(claim: Mapping[str, Any], launcher: str) -> Handle:

@@ -208,25 +208,36 @@ class LocalLauncher:
         )
 
 
+_BEYOND = 10**12
+
+
 def read_exit(file: Path, token: str) -> Exit | None:
-    """What the keeper left; None when there is nothing, or it is another attempt's."""
+    """What the keeper left; None when there is nothing, when it is another attempt's, and when it is damaged."""
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    if found.get("token") != token:
+    if not isinstance(found, dict) or found.get("token") != token:
+        return None
+    returncode, ended_at = found.get("returncode", ""), found.get("ended_at", "")
+    if not (returncode is None or _is_number(returncode, int)) or not _is_number(ended_at, int, float):
         return None
     return Exit(
-        returncode=found["returncode"],
-        ended_at=found["ended_at"],
+        returncode=returncode,
+        ended_at=ended_at,
         inner=inner_cause(found.get("inner")),
-        error=found.get("error") or "",
+        error=str(found.get("error") or ""),
     )
 
 
-def inner_cause(inner: dict[str, object] | None) -> str:
+def _is_number(value: object, *kinds: type) -> bool:
+    """Whether it is of these very types (a bool is no number) and not beyond what an exit can hold; NaN is beyond."""
+    return type(value) in kinds and -_BEYOND < value < _BEYOND  # type: ignore[operator]  # the types are numbers
+
+
+def inner_cause(inner: object) -> str:
     """The cause from inside the trainer as one line, `Type: message`."""
-    if not inner:
+    if not isinstance(inner, dict):
         return ""
     if inner.get("signal"):
         return f"ended by {inner['signal']}"

@@ -240,7 +240,13 @@ def earliest_cause(path: str | None) -> Any:
                 causes.append(loads(read(os.path.join(folder, found))))
             except (OSError, ValueError):
                 pass  # a cause is a courtesy; the exit must be written without it
-    return min(causes, key=lambda cause: cause.get("at", 0), default=None)
+    return min((cause for cause in causes if isinstance(cause, dict)), key=cause_time, default=None)
+
+
+def cause_time(cause: dict[str, Any]) -> float:
+    """When a cause was written, in unix seconds; 0 when it does not say."""
+    at = cause.get("at")
+    return at if isinstance(at, (int, float)) else 0
 
 
 def leave(path: str, ending: dict[str, Any]) -> None:
@@ -307,8 +313,8 @@ def dumps(value: Any) -> str:
         return "[%s]" % ", ".join(map(dumps, value))
     if isinstance(value, str):
         return quoted(value)
-    if value is None:
-        return "null"
+    if value is None or (isinstance(value, float) and value - value != 0):
+        return "null"  # NaN and the infinities, which JSON has no words for
     return str(value).lower() if isinstance(value, bool) else repr(value)
 
 
