@@ -13,10 +13,13 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 from benchmarks import process, slots, wandb_reader
 from benchmarks.contestants import tsp_missing
 from benchmarks.figure import Figure, table
+from benchmarks.recovery import recovery_figures
+from benchmarks.schedulers import schedulers
 
 
 def main() -> None:
@@ -24,6 +27,7 @@ def main() -> None:
     measures: dict[str, Callable[[], list[Figure]]] = {
         "rate": lambda: slots.rate_figures(asked.null_jobs, asked.times),
         "handoff": lambda: slots.handoff_figures(asked.jobs, asked.times),
+        "recovery": lambda: recovery_figures(asked.killed_jobs, asked.restarts, asked.peers),
         "accelerate": slots.accelerate_figures,
         "help": process.help_figures,
         "memory": process.memory_figures,
@@ -32,7 +36,9 @@ def main() -> None:
     unknown = [name for name in asked.names if name not in measures]
     if unknown:
         sys.exit(f"no benchmark {', '.join(unknown)}; there are: {', '.join(measures)}")
-    notes = [f"note: {tsp_missing()}"] if tsp_missing() else []
+    notes = (
+        schedulers(asked.peers)[1] if "recovery" in (asked.names or measures) else list(filter(None, [tsp_missing()]))
+    )
     load_before, began = os.getloadavg()[0], time.monotonic()
     figures: list[Figure] = []
     for name in asked.names or measures:
@@ -51,7 +57,16 @@ def main() -> None:
     if asked.json:
         print(json.dumps({"machine": machine, "figures": [one.as_json() for one in figures], "notes": notes}, indent=1))
         return
-    print("\n".join([", ".join(f"{name} {value}" for name, value in machine.items()), *notes, "", table(figures)]))
+    print(
+        "\n".join(
+            [
+                ", ".join(f"{name} {value}" for name, value in machine.items()),
+                *(f"note: {note}" for note in notes),
+                "",
+                table(figures),
+            ]
+        )
+    )
     missed = [f"{one.who}: {one.what}" for one in figures if one.reached is False]
     print(f"\n{len(missed)} goals missed" + "".join(f"\n- {each}" for each in missed))
 
@@ -76,10 +91,13 @@ def wandb_figure(what: str, text: str, goal: str) -> Figure:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", help="rate, handoff, accelerate, help, memory, wandb  [default: all]")
+    parser.add_argument("names", nargs="*", help="see docs/benchmarks.md  [default: all]")
     parser.add_argument("--jobs", type=int, default=20, help="jobs of one second for the hand-off  [default: 20]")
     parser.add_argument("--null-jobs", type=int, default=300, help="null jobs for the rate  [default: 300]")
     parser.add_argument("--times", type=int, default=2, help="races of each contestant  [default: 2]")
+    parser.add_argument("--killed-jobs", type=int, default=12, help="jobs under a killed scheduler  [default: 12]")
+    parser.add_argument("--restarts", type=int, default=5, help="timed restarts of each  [default: 5]")
+    parser.add_argument("--peers", type=Path, help="a virtual environment with simple-gpu-scheduler and Optuna")
     parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
     return parser
 
