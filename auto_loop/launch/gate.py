@@ -135,7 +135,8 @@ class Gate:
         """Why the slot's GPUs take no job; what was found without their leases is no ground for the next `admit`."""
         for gpu in slot.gpus:
             if gpu.uuid not in looks:
-                looks[gpu.uuid] = self._survey.look(gpu.uuid)
+                reopen = not any(look.lost for look in looks.values())
+                looks[gpu.uuid] = self._survey.look(gpu.uuid, reopen=reopen)
             blocked = judge(gpu, looks[gpu.uuid], held=gpu.uuid in held)
             if blocked is None or (self._allow_busy and not blocked.lost):
                 continue

@@ -112,11 +112,15 @@ class Survey:
         self._pids_match = in_first_namespace() if pids_match is None else pids_match
         self._is_ours = is_ours or of_a_job
         self._nvml: Any = None
+        self._trouble = ""
         self._count = 0
         self._handles: dict[str, Any] = {}
 
-    def look(self, uuid: str) -> Look:
-        """What NVML says of the GPU now. After an error NVML is opened anew, once, before the GPU is called lost."""
+    def look(self, uuid: str, *, reopen: bool = True) -> Look:
+        """What NVML says of the GPU now. After an error NVML is opened anew, once, before the GPU is called lost.
+
+        Without `reopen` it is not: right after a look that has just done so.
+        """
         cause = "NVML does not list it any more"
         if self._nvml is not None:
             try:
@@ -124,9 +128,10 @@ class Survey:
                     return self._look(uuid)
             except self._nvml.NVMLError as error:
                 cause = str(error)
-        trouble = self._open()
-        if trouble or uuid not in self._handles:
-            return Look(lost=trouble or cause)
+        if reopen:
+            self._trouble = self._open()
+        if self._trouble or uuid not in self._handles:
+            return Look(lost=self._trouble or cause)
         try:
             return self._look(uuid)
         except self._nvml.NVMLError as error:
@@ -134,7 +139,7 @@ class Survey:
 
     def close(self) -> None:
         """Lets go of NVML; the next look opens it again."""
-        nvml, self._nvml, self._handles = self._nvml, None, {}
+        nvml, self._nvml, self._handles, self._trouble = self._nvml, None, {}, ""
         if nvml is not None:
             with contextlib.suppress(nvml.NVMLError):
                 nvml.nvmlShutdown()

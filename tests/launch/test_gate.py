@@ -4,20 +4,25 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from auto_loop.domain.job import Exit
 from auto_loop.domain.slot import Blocked, Device, Gpu, Slot
 from auto_loop.launch import gpus
+from auto_loop.launch.base import Signal
 from auto_loop.launch.gate import ASK_AGAIN_S, ASK_LOST_AGAIN_S, Gate, Pass
 from auto_loop.launch.gpu_leases import Owner
 from auto_loop.launch.gpu_survey import Survey
+from auto_loop.launch.local import LocalLauncher
 from tests.fakes import nvml
 from tests.fakes.nvml import GIB, Board, Process
-from tests.launch.make import CPU, gpu
+from tests.launch.make import CPU, gpu, request
 
 ME = os.getpid()
 FOUR = tuple(gpu(index) for index in range(4))
@@ -187,6 +192,20 @@ def test_when_the_driver_goes_every_gpu_is_lost(tmp_path: Path) -> None:
     assert "Not Found" in causes(found)[3]
 
 
+@pytest.mark.parametrize("driver", [True, False])
+def test_however_many_gpus_are_lost_nvml_is_opened_anew_once(tmp_path: Path, driver: bool) -> None:
+    door = gate(tmp_path)
+    assert not causes(door.admit(slots(), NONE))
+    for board in nvml.BOARDS[:3]:
+        board.lost = "GpuIsLost"
+    if not driver:
+        nvml.nvmlShutdown()
+        nvml.DRIVER[0] = False
+    opened = nvml.CALLS["nvmlInit"]
+    assert set(causes(door.admit(slots(), NONE))) == ({0, 1, 2} if driver else {0, 1, 2, 3})
+    assert nvml.CALLS["nvmlInit"] == opened + 1
+
+
 def test_an_idle_look_takes_no_lock_and_keeps_nobody_out(tmp_path: Path) -> None:
     door = gate(tmp_path)
     nvml.BOARDS[0].processes = [Process(ME)]
@@ -259,6 +278,31 @@ def test_the_heir_of_a_pass_keeps_the_gpu_and_the_next_supervisor_shares_it(tmp_
         assert not causes(gate(tmp_path).admit(slots(per_gpu=2)[4:5], NONE))
         heir.communicate("\n")
     assert not causes(gate(tmp_path, "other").admit(slots()[:1], NONE))
+
+
+def test_a_keeper_holds_the_lock_and_its_job_does_not(tmp_path: Path) -> None:
+    """What a job leaves behind in a session of its own would else hold the GPU for ever."""
+    passed = gate(tmp_path / "locks").admit(slots()[:1], NONE)[0]
+    assert isinstance(passed, Pass)
+    launcher = LocalLauncher()
+    job = request(tmp_path, ("sh", "-c", "ls -l /proc/self/fd > seen.aside; mv seen.aside seen; exec sleep 60"))
+    handle = launcher.launch(replace(job, held=passed.held))
+    try:
+        until((tmp_path / "seen").exists)
+        assert "gpu_" not in (tmp_path / "seen").read_text()
+        assert "held by study mine" in causes(gate(tmp_path / "locks", "other").admit(slots()[:1], NONE))[0]
+    finally:
+        launcher.signal(handle, Signal.KILL)
+        until(lambda: isinstance(launcher.poll(handle, job.exit_file), Exit))
+        launcher.close()
+    assert not causes(gate(tmp_path / "locks", "other").admit(slots()[:1], NONE))
+
+
+def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < deadline, "never came true"
+        time.sleep(0.01)
 
 
 def test_a_lease_says_since_when_it_is_held(tmp_path: Path) -> None:
