@@ -128,13 +128,41 @@ def _loop_started(detail: Mapping[str, Any]) -> str:
 
 
 def _job_started(detail: Mapping[str, Any]) -> str:
-    return f"start  slot {detail['slot']}  {detail['job']}  ({detail['where']})  log {shortly(detail['log'])}"
+    again = f"  attempt {detail['attempt']}" if detail.get("attempt") else ""
+    from_checkpoint = "  from its checkpoint" if detail.get("resume_from") else ""
+    where = f"({detail['where']}){again}{from_checkpoint}"
+    return f"start  slot {detail['slot']}  {detail['job']}  {where}  log {shortly(detail['log'])}"
 
 
 def _job_ended(detail: Mapping[str, Any]) -> str:
     took = duration(detail["seconds"])
-    cause = f"  {detail['cause']}" if detail["cause"] else ""
+    kind = f"  {detail['failure']}:" if detail.get("failure") else ""
+    cause = f"{kind}  {detail['cause']}" if detail["cause"] else kind
     return f"{detail['outcome']:<9}  slot {detail['slot']}  {detail['job']}  in {took}{cause}"
+
+
+def _job_retried(detail: Mapping[str, Any]) -> str:
+    return f"retry  {detail['job']}  {detail['text']}"
+
+
+def _job_remedied(detail: Mapping[str, Any]) -> str:
+    return f"remedy  {detail['child']}  ← {detail['job']}: {', '.join(detail['edits'])}  ({detail['reason']})"
+
+
+def _job_settled(detail: Mapping[str, Any]) -> str:
+    return f"settled  {detail['job']}  {detail['text']}"
+
+
+def _job_stopping(detail: Mapping[str, Any]) -> str:
+    return f"stopping  {detail['job']}  {detail['cause']}"
+
+
+def _job_withdrawn(detail: Mapping[str, Any]) -> str:
+    return f"withdrawn  {detail['job']}  {detail['cause']}"
+
+
+def _slot_blocked(detail: Mapping[str, Any]) -> str:
+    return f"idle  slot {detail['slot']}  ({detail['where']})  {detail['cause']}"
 
 
 def _job_measured(detail: Mapping[str, Any]) -> str | None:
@@ -159,6 +187,12 @@ _LINES: Mapping[str, Callable[[Mapping[str, Any]], str | None]] = {
     "loop started": _loop_started,
     "job started": _job_started,
     "job ended": _job_ended,
+    "job retried": _job_retried,
+    "job remedied": _job_remedied,
+    "job settled": _job_settled,
+    "job stopping": _job_stopping,
+    "job withdrawn": _job_withdrawn,
+    "slot blocked": _slot_blocked,
     "job measured": _job_measured,
     "round decided": _round_decided,
     "said": _said,

@@ -81,7 +81,8 @@ class Driver:
         if self._end.finished:
             while self._live and self._intent in (Intent.RUN, Intent.STOP, Intent.KILL):
                 self._step()
-        self._measuring.finish()
+        if self._intent is not Intent.LEAVE:  # what is left unread then, the next supervisor reads
+            self._measuring.finish()
         return self._end
 
     def _step(self) -> None:
@@ -96,7 +97,7 @@ class Driver:
         if self._no_room:
             self._no_room = ""
             self._say("There is room on the disk again: the loop goes on.")
-        if self._end is None or self._live:
+        if self._end is None or (self._end.finished and self._live):
             self._idle()
 
     def _wait_for_room(self, error: Exception) -> None:
@@ -313,7 +314,7 @@ class Driver:
             case EndRound(round=number):
                 self._end_round(number)
             case Leave(reason=reason):
-                self._end = LoopEnd(reason=reason, finished=False)
+                self._leave(reason)
             case _:
                 assert_never(action)
 
@@ -323,6 +324,14 @@ class Driver:
         live = self._live.get(attempt)
         if live is not None and live.handle is not None:
             self._parts.launcher.signal(live.handle, Signal.KILL if kill else Signal.TERM)
+
+    def _leave(self, reason: str) -> None:
+        """Leave the loop, with what was started just now written down."""
+        with self._parts.ledger.transaction():
+            ended = self._write_facts()
+        self._committed(ended, self._slots)
+        self._journal.tell()
+        self._end = LoopEnd(reason=reason, finished=False)
 
     def _end_round(self, number: int) -> None:
         """Read what is still unread, let the proposers propose, and queue the next round or end the loop."""

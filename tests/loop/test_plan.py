@@ -3,11 +3,14 @@
 from dataclasses import replace
 
 from auto_loop.domain.config import Config
-from auto_loop.domain.job import Attempt, AttemptId, Job, JobId, JobState
-from auto_loop.domain.slot import Device, Gpu, Slot
+from auto_loop.domain.job import Attempt, AttemptId, Job, JobId, JobState, StopCause, StopIntent
+from auto_loop.domain.request import Request, RequestId
+from auto_loop.domain.slot import Blocked, Device, Gpu, Slot
 from auto_loop.domain.snapshot import Snapshot
-from auto_loop.loop.actions import EndRound, Intent, Launch, Leave, Terminate
-from auto_loop.loop.plan import Stage, Stops, free_slots, plan
+from auto_loop.loop.actions import Answer, Cancel, EndRound, Intent, Launch, Leave, Stop, Terminate
+from auto_loop.loop.plan import free_slots, plan
+from auto_loop.loop.pulse import Limits, Pulse
+from auto_loop.loop.stage import Asked, Stage
 
 SLOTS = (Slot(index=0, device=Device.CPU), Slot(index=1, device=Device.CPU))
 
@@ -50,8 +53,17 @@ def snapshot(active: tuple[Job, ...] = (), queue: tuple[Job, ...] = ()) -> Snaps
     return Snapshot(study="s", loop=1, round=2, active=active, queue=queue, queued=len(queue), done=0)
 
 
-def stopping(stops: Stops) -> Stage:
-    return Stage(slots=SLOTS, intent=Intent.STOP, stops=stops)
+def stopped(number: int, slot: int, stop: StopIntent) -> Job:
+    running = job(number, slot)
+    return replace(running, attempts=(replace(running.attempts[0], stop=stop),))
+
+
+def asked_by_person(at: float, grace_s: float) -> StopIntent:
+    return StopIntent(at=at, cause=StopCause.PERSON, text="stopped on request", grace_s=grace_s)
+
+
+def request(**payload: object) -> Request:
+    return Request(id=RequestId(1), study="s", kind="stop", payload={"job": None, "by": "ann@box", **payload})  # type: ignore[dict-item] # plain JSON
 
 
 def gpu_slot(index: int, *gpus: int) -> Slot:
@@ -103,15 +115,120 @@ def test_draining_launches_nothing_and_waits_for_what_runs() -> None:
     assert plan(snapshot(queue=(job(2),)), draining, 0.0) == (Leave(reason="interrupted"),)
 
 
-def test_stopping_asks_once_then_kills_once_after_the_grace() -> None:
-    running = job(1, slot=0)
-    asked = Stops(asked={AttemptId(1): 10.0}, grace_s=5.0)
-    killed = Stops(asked={AttemptId(1): 10.0}, killed=frozenset({AttemptId(1)}), grace_s=5.0)
-    state = snapshot(active=(running,))
-    assert plan(state, stopping(Stops()), 10.0) == (Terminate(attempt=running.attempts[0], kill=False),)
-    assert plan(state, stopping(asked), 15.0) == ()
-    assert plan(state, stopping(asked), 15.1) == (Terminate(attempt=running.attempts[0], kill=True),)
-    assert plan(state, stopping(killed), 99.0) == ()
+def test_stopping_writes_the_intent_asks_once_and_kills_once_after_the_grace() -> None:
+    running, stop, one = job(1, slot=0), asked_by_person(10.0, 5.0), frozenset({AttemptId(1)})
+    stage = Stage(slots=SLOTS, intent=Intent.STOP, grace_s=5.0)
+    first = running.attempts[0]
+    planned = plan(snapshot(active=(running,)), stage, 10.0)
+    assert planned == (Stop(attempt=first, stop=stop), Terminate(attempt=first, kill=False))
+    running = stopped(1, 0, stop)
+    state, last = snapshot(active=(running,)), running.attempts[0]
+    assert plan(state, replace(stage, signalled=one), 14.9) == ()
+    assert plan(state, replace(stage, signalled=one), 15.0) == (Terminate(attempt=last, kill=True),)
+    assert plan(state, replace(stage, signalled=one, killed=one), 99.0) == ()
+
+
+def test_a_supervisor_that_takes_over_goes_on_with_the_stop_that_it_finds() -> None:
+    running = stopped(1, 0, asked_by_person(10.0, 5.0))
+    state, last = snapshot(active=(running,)), running.attempts[0]
+    assert plan(state, Stage(slots=SLOTS), 12.0) == (Terminate(attempt=last, kill=False),)
+    assert plan(state, Stage(slots=SLOTS), 60.0) == (Terminate(attempt=last, kill=True),)
+
+
+def test_asked_once_more_the_jobs_end_now() -> None:
+    running = stopped(1, 0, asked_by_person(10.0, 30.0))
+    stage = Stage(slots=SLOTS, intent=Intent.KILL, signalled=frozenset({AttemptId(1)}))
+    stop, kill = plan(snapshot(active=(running,)), stage, 11.0)
+    assert isinstance(stop, Stop)
+    assert stop.stop.grace_s == 0.0
+    assert kill == Terminate(attempt=running.attempts[0], kill=True)
+
+
+def test_a_stop_reaches_the_jobs_of_earlier_loops_too() -> None:
+    stage = Stage(slots=SLOTS, intent=Intent.STOP, adopted=(attempt(9, 1),))
+    assert [type(one) for one in plan(snapshot(), stage, 0.0)] == [Stop, Terminate]
+
+
+def test_a_blocked_slot_takes_no_job_and_a_lost_one_never_will() -> None:
+    waiting = snapshot(queue=(job(1),))
+    busy = {0: Blocked(cause="held by study x"), 1: Blocked(cause="used by process 7")}
+    assert plan(waiting, Stage(slots=SLOTS, blocked={0: busy[0]}), 0.0) == (Launch(job=job(1), slot=SLOTS[1]),)
+    assert plan(waiting, Stage(slots=SLOTS, blocked=busy), 0.0) == ()
+    lost = {index: Blocked(cause="GPU 0 does not answer", lost=True) for index in (0, 1)}
+    assert plan(waiting, Stage(slots=SLOTS, blocked={**busy, 0: lost[0]}), 0.0) == ()
+    assert plan(waiting, Stage(slots=SLOTS, blocked=lost), 0.0) == (
+        Leave(reason="no GPU is left: GPU 0 does not answer"),
+    )
+    assert (
+        plan(snapshot(active=(job(2, slot=0),), queue=(job(1),)), Stage(slots=SLOTS, blocked={1: lost[1]}), 0.0) == ()
+    )
+
+
+def test_a_back_off_waits_and_lets_others_go_first() -> None:
+    later = replace(job(1), not_before=50.0)
+    state = snapshot(queue=(job(2), later))
+    assert plan(state, Stage(slots=SLOTS), 49.0) == (Launch(job=job(2), slot=SLOTS[0]),)
+    assert plan(snapshot(queue=(later,)), Stage(slots=SLOTS), 49.0) == ()
+    assert plan(snapshot(queue=(later,)), Stage(slots=SLOTS), 50.0) == (Launch(job=later, slot=SLOTS[0]),)
+
+
+def test_what_holds_everything_back_launches_nothing_and_ends_nothing() -> None:
+    assert plan(snapshot(queue=(job(1),)), Stage(slots=SLOTS, held_back="the disk is full"), 0.0) == ()
+
+
+def test_when_the_time_is_over_the_jobs_are_stopped_and_the_loop_is_left() -> None:
+    stage = Stage(slots=SLOTS, over="--max-hours 8 is over")
+    stop, _ = plan(snapshot(active=(job(1, slot=0),), queue=(job(2),)), stage, 9.0)
+    assert isinstance(stop, Stop)
+    assert (stop.stop.cause, stop.stop.text) == (StopCause.MAX_HOURS, "--max-hours 8 is over")
+    assert plan(snapshot(queue=(job(2),)), stage, 9.0) == (Leave(reason="--max-hours 8 is over"),)
+
+
+def test_a_job_that_takes_too_long_or_has_no_pulse_is_stopped_and_the_others_are_not() -> None:
+    active = (job(1, slot=0), job(2, slot=1))
+    limits = Limits(start_timeout_s=60.0, stall_after_s=100.0, job_timeout_s=0.0)
+    pulses = {AttemptId(1): Pulse(silent_s=61.0), AttemptId(2): Pulse(points=3, silent_s=61.0)}
+    stop, _ = plan(snapshot(active=active), Stage(slots=SLOTS, limits=limits, pulses=pulses), 200.0)
+    assert isinstance(stop, Stop)
+    assert (stop.attempt.id, stop.stop.cause) == (AttemptId(1), StopCause.START_TIMEOUT)
+    late = Stage(slots=SLOTS, limits=replace(limits, job_timeout_s=200.0), pulses={AttemptId(1): Pulse(points=1)})
+    stops = [one for one in plan(snapshot(active=active), late, 200.0) if isinstance(one, Stop)]
+    assert [one.stop.cause for one in stops] == [StopCause.JOB_TIMEOUT] * 2
+
+
+def test_a_request_stops_one_job_or_takes_it_out_of_the_queue_and_is_answered() -> None:
+    state = snapshot(active=(job(1, slot=0),), queue=(job(2), job(3)))
+    running = Asked(request=request(job=1), job=job(1, slot=0))
+    stop, term, answer, launch = plan(state, Stage(slots=SLOTS, asked=(running,)), 5.0)
+    assert isinstance(stop, Stop)
+    assert stop.stop.text == "stopped by ann@box"
+    assert term == Terminate(attempt=attempt(1, 0), kill=False)
+    assert answer == Answer(request=running.request, text="j1 is being stopped, with 30 s of grace")
+    assert launch == Launch(job=job(2), slot=SLOTS[1])
+    queued = Asked(request=request(job=2), job=job(2))
+    assert plan(state, Stage(slots=SLOTS, asked=(queued, queued)), 5.0) == (
+        Cancel(job=job(2), cause="withdrawn by ann@box"),
+        *[Answer(request=queued.request, text="j2 was withdrawn from the queue")] * 2,
+        Launch(job=job(3), slot=SLOTS[1]),
+    )
+
+
+def test_a_request_for_what_is_not_there_is_answered_too() -> None:
+    unknown = Asked(request=request(job=77))
+    (answer, _) = plan(snapshot(queue=(job(1),)), Stage(slots=SLOTS, asked=(unknown,)), 5.0)
+    assert answer == Answer(request=unknown.request, text="there is no job 77")
+    strange = Asked(request=replace(request(), kind="dance"))
+    (answer, _) = plan(snapshot(queue=(job(1),)), Stage(slots=SLOTS, asked=(strange,)), 5.0)
+    assert isinstance(answer, Answer)
+    assert "dance" in answer.text
+
+
+def test_slots_made_anew_never_book_a_gpu_that_an_older_attempt_holds() -> None:
+    running = replace(attempt(1, 2), gpus=("GPU-2",))  # slot 2 it was; GPU-1 has gone since
+    slots = (gpu_slot(0, 0), gpu_slot(1, 2), gpu_slot(2, 3))
+    assert [slot.index for slot in free_slots(slots, (running,))] == [0]
+    both = replace(attempt(9, 0), gpus=("GPU-0", "GPU-2"))
+    assert [slot.index for slot in free_slots(slots, (), (both,))] == [2]
 
 
 def test_leaving_leaves_at_once() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from auto_loop.domain.config import Config
 from auto_loop.domain.job import Attempt, AttemptId, Job, JobId
+from auto_loop.loop.parts import Latest
 from auto_loop.loop.watch import Watch
 from auto_loop.rules.pack import parse
 from auto_loop.workspace.files import tail_text
@@ -38,11 +39,11 @@ def append(file: Path, *rows: dict[str, object]) -> None:
 @pytest.mark.parametrize("place", ["out/j/metrics.jsonl", f"out/j/{MIRROR}", f"out/j.wandb/{MIRROR}"])
 def test_new_points_are_seen_as_they_come_wherever_the_run_keeps_them(tmp_path: Path, place: str) -> None:
     watch, step = Watch(tmp_path, PACK, tail_text), "_step" if "wandb" in place else "step"
-    assert watch.latest("out/j") == (0, {})
+    assert watch.latest("out/j") == Latest()
     append(tmp_path / place, {step: 10, "loss": 2.0})
-    assert watch.latest("out/j") == (10, {"eval/loss": 2.0})
+    assert watch.latest("out/j") == Latest(step=10, values={"eval/loss": 2.0}, points=1)
     append(tmp_path / place, {step: 20, "loss": 1.0})
-    assert watch.latest("out/j") == (20, {"eval/loss": 1.0})
+    assert watch.latest("out/j") == Latest(step=20, values={"eval/loss": 1.0}, points=2)
     summary = watch.summary(job(), attempt(tmp_path))
     assert summary.metrics["eval/loss"].first == 2.0
     assert summary.metrics["eval/loss"].best == 1.0

@@ -61,7 +61,7 @@ class FakeSurvey:
 
     looks: dict[str, Look] = field(default_factory=dict)
 
-    def look(self, uuid: str) -> Look:
+    def look(self, uuid: str, *, reopen: bool = True) -> Look:
         return self.looks.get(uuid, Look())
 
 
