@@ -25,8 +25,18 @@ _FROM_OUTSIDE = frozenset(
     {"SIGHUP", "SIGINT", "SIGQUIT", "SIGKILL", "SIGUSR1", "SIGUSR2", "SIGTERM", "SIGPWR", "SIGXCPU"}
 )
 _SHELL_OFFSET = 128  # a shell, and Python's own clean end on SIGTERM, leave with 128 + the signal's number
-# How accelerate and torchrun name in the log the signal that ended the trainer; they themselves leave with 1.
+# How the log names the signal that ended a trainer whose launcher leaves with 1: in accelerate's and torchrun's words.
 _SIGNAL_IN_LOG = re.compile(r"died with <Signals\.(SIG\w+): \d+>|Signal \d+ \((SIG\w+)\) received by PID")
+# Python's own, where faulthandler is on (PYTHONFAULTHANDLER=1).
+_FATAL_IN_LOG = re.compile(r"^(?:\[rank\d+\]: *)?Fatal Python error: (.+)$", re.MULTILINE)
+_FATAL = {
+    "Segmentation fault": "SIGSEGV",
+    "Aborted": "SIGABRT",
+    "Bus error": "SIGBUS",
+    "Illegal instruction": "SIGILL",
+    "Floating-point exception": "SIGFPE",
+    "Floating point exception": "SIGFPE",
+}
 _LAUNCHER_SPEAKS = re.compile(r"\b(?:CalledProcessError|ChildFailedError)\b")
 _TRACEBACK = "Traceback (most recent call last)"
 _BARE_EXIT = re.compile(r"SystemExit(?:: -?\d+)?")
@@ -142,6 +152,8 @@ def _signal_of(exit_seen: Exit, log_tail: str) -> str:
         return _signal_name(-code)
     if code > _SHELL_OFFSET and code - _SHELL_OFFSET in set(signal.Signals):
         return _signal_name(code - _SHELL_OFFSET)
+    if fatal := _FATAL_IN_LOG.findall(log_tail):
+        return _FATAL.get(fatal[-1].strip(), "SIGABRT")  # after any other fatal error Python aborts
     named = _SIGNAL_IN_LOG.findall(log_tail)  # the last counts: the trainer may have survived what earlier ones ended
     return next(filter(None, named[-1])) if named else ""
 
@@ -170,7 +182,7 @@ def _cause_by_code(exit_seen: Exit, log_tail: str) -> str:
     if name == "SIGKILL":
         return "killed by SIGKILL: by someone, or by the kernel for want of memory"
     if name:
-        return f"killed by {name}" if code is not None and code < _SHELL_OFFSET else f"ended by {name}"
+        return f"killed by {name}" if code is not None and code < 0 else f"ended by {name}"
     if _says_nothing(exit_seen, log_tail):
         return "exit code 1 and no cause from inside: the trainer was killed (out of memory?) or the disk is full"
     return f"exit code {code}"

@@ -109,6 +109,8 @@ def test_what_ended_before_it_was_asked_is_judged_by_itself() -> None:
         (judged(1, tail=LAUNCHER.format(how="died with <Signals.SIGKILL: 9>")), Failure.PREEMPTED),
         (judged(1, tail=LAUNCHER.format(how="died with <Signals.SIGSEGV: 11>")), Failure.CRASH),
         (judged(1, tail="traceback : Signal 9 (SIGKILL) received by PID 77"), Failure.PREEMPTED),
+        (judged(1, tail="Fatal Python error: Segmentation fault\n\nCurrent thread 0x1 (most recent"), Failure.CRASH),
+        (judged(1, tail="Fatal Python error: none_dealloc: deallocating None"), Failure.CRASH),
         (judged(1, tail="Traceback (most recent call last):\nImportError: torch"), Failure.CRASH),
         (judged(-11), Failure.CRASH),
         (judged(-6, logged=NOT_BEGUN), Failure.CRASH_AT_START),
@@ -135,7 +137,7 @@ def test_a_bare_exit_code_gives_way_to_the_line_that_told_the_class() -> None:
 
 def test_the_signal_that_the_launcher_names_is_in_the_cause() -> None:
     assert judged(1, tail=LAUNCHER.format(how="died with <Signals.SIGKILL: 9>")).cause.startswith("killed by SIGKILL")
-    assert judged(1, tail=LAUNCHER.format(how="died with <Signals.SIGSEGV: 11>")).cause == "killed by SIGSEGV"
+    assert judged(1, tail=LAUNCHER.format(how="died with <Signals.SIGSEGV: 11>")).cause == "ended by SIGSEGV"
 
 
 def test_patterns_of_the_profile_go_in_their_order() -> None:
