@@ -87,7 +87,7 @@ class LocalLauncher:
                 self._watch(handle, strays)
                 return Unknown(pids=strays)
             # The keeper may have written its exit between the two looks.
-            ended = self._exit(handle, exit_file) or Exit(returncode=None, ended_at=self._clock())
+            ended = self._exit(handle, exit_file) or self._unseen(handle)
         self._forget(handle)
         return ended
 
@@ -150,6 +150,10 @@ class LocalLauncher:
         if self._bare:
             return Exit(returncode=self._endings.pop(handle.pid, None), ended_at=self._clock())
         return read_exit(exit_file, handle.reference)
+
+    def _unseen(self, handle: Handle) -> Exit:
+        error = "" if handle.boot_id == self._boot_id else "the machine was restarted while it ran"
+        return Exit(returncode=None, ended_at=self._clock(), error=error)
 
     def _strays(self, handle: Handle) -> tuple[int, ...]:
         if handle.boot_id != self._boot_id:
