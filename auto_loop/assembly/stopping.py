@@ -11,7 +11,7 @@ from typing import assert_never
 from auto_loop.assembly.named_files import ledger_file
 from auto_loop.assembly.supervisors import going_on
 from auto_loop.assembly.surroundings import Surroundings
-from auto_loop.assembly.why import job_asked, no_such
+from auto_loop.assembly.why import check_study, job_asked, no_such
 from auto_loop.domain.call import AutorunCall
 from auto_loop.domain.config import Json
 from auto_loop.domain.errors import Fault, MisuseError, RefusedError
@@ -113,8 +113,7 @@ def target_of(reading: Reading, call: StopCall) -> Target:
     if word is None:
         if call.study is None:
             raise MisuseError(Fault(what="what is to be stopped is not said", hint="name a job or a study"))
-        if reading.study(call.study) is None:
-            raise no_such(reading, call.study, None)
+        check_study(reading, call.study)
         return Target(study=call.study)
     job = job_asked(reading, word, call.study)
     study = reading.study(word) if call.job is None and call.study is None else None
@@ -204,7 +203,9 @@ def _stop_study(order: Order, ledger: Ledger) -> int:
     if not running:
         say(f"Nothing of study {study} runs, and nobody drives it.")
     elif order.call.drain:
-        say(f"Nobody drives study {study}: nothing more is launched anyway, and {names} may end by themselves.")
+        say(
+            f"Nobody drives study {study}: nothing more is launched anyway, and what runs ({names}) goes on to its end."
+        )
     else:
         code = _halt(order, ledger, running)
     if ledger.reading.unfinished_loop(study) is not None:
@@ -216,7 +217,7 @@ def _halt(order: Order, ledger: Ledger, jobs: Sequence[Job]) -> int:
     """Stop running jobs, and say what became of each."""
     say, clock, one_job = order.front.say, order.around.clock, order.target.job is not None
     grace = 0.0 if order.call.kill else _grace(ledger.reading, jobs[-1])
-    how = f"with {grace:.0f} s of grace" if grace else "without grace"
+    how = f"with {grace:g} s of grace" if grace else "without grace"
     say(f"Nobody drives study {order.target.study}: stopping {listed([job.name for job in jobs])} from here, {how}.")
     stop = StopIntent(at=clock(), cause=StopCause.PERSON, text=f"stopped by {order.by}", grace_s=grace)
     with closing(order.front.launcher()) as launcher:

@@ -81,10 +81,9 @@ class Question:
 
 def loops_to_show(asked: Question, study: str | None) -> tuple[LoopView, ...]:
     """Every loop that is open, of `study` alone when it is given; when none is, the newest loop of each study."""
-    names = [each.name for each in asked.reading.studies()]
-    if study is not None and study not in names:
-        raise RefusedError(Fault(what=f"there is no study {study}", where="--study", hint=_known(names)))
-    wanted = [study] if study is not None else names
+    if study is not None:
+        check_study(asked.reading, study)
+    wanted = [study] if study is not None else [each.name for each in asked.reading.studies()]
     found = [view for name in wanted for view in _open_loops(asked, name)]
     if not found:
         newest = [loops[-1] for name in wanted if (loops := asked.reading.loops(name))]
@@ -217,5 +216,9 @@ def no_such(reading: Reading, word: str, study: str | None) -> RefusedError:
     return RefusedError(Fault(what=f"there is no job or study called {word}{within}", hint=hint))
 
 
-def _known(names: Sequence[str]) -> str:
-    return f"there: {', '.join(names)}" if names else "the ledger has none"
+def check_study(reading: Reading, study: str) -> None:
+    """RefusedError, with the studies that there are, when `study` is none of them."""
+    if reading.study(study) is None:
+        names = ", ".join(each.name for each in reading.studies())
+        hint = f"there: {names}" if names else "the ledger has none"
+        raise RefusedError(Fault(what=f"there is no study {study}", where="--study", hint=hint))
