@@ -58,7 +58,7 @@ def load_keeper() -> ModuleType:
         import keeper  # type: ignore[import-not-found]  # found by the line above
     finally:
         sys.path.remove(folder)
-    return keeper  # type: ignore[no-any-return]  # as above
+    return keeper  # type: ignore[no-any-return]  # for want of a stub on the path
 
 
 def receive(channel: socket.socket) -> tuple[list[int], bool]:
