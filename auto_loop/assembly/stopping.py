@@ -1,6 +1,7 @@
 """`stop`: asks whoever drives the study, or, when nobody does, ends what still runs of it."""
 
 import os
+import pwd
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -86,7 +87,7 @@ class Order:
     def by(self) -> str:
         """Who asks."""
         env = self.around.env
-        return f"{env.get('USER') or env.get('LOGNAME') or f'uid {os.getuid()}'}@{self.around.host}"
+        return f"{env.get('USER') or env.get('LOGNAME') or _account()}@{self.around.host}"
 
 
 def run_stop(call: StopCall, front: Front, around: Surroundings | None = None) -> int:
@@ -127,6 +128,14 @@ def target_of(reading: Reading, call: StopCall) -> Target:
     return Target(study=job.study, job=job)
 
 
+def _account() -> str:
+    """The user's name by the system's own list, which need not have one (in a container)."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid {os.getuid()}"
+
+
 def _is_away(reading: Reading, study: str, host: str) -> bool:
     """Whether the study is driven on another host, as far as is known: locks need not reach there."""
     supervisor = reading.supervisor(study)
@@ -149,7 +158,8 @@ def _ask(order: Order) -> int:
         while time.monotonic() < deadline:
             found = requests.get(number)
             if found is not None and found.answered_at is not None:
-                say(f"{found.answer[:1].upper()}{found.answer[1:]}.")
+                # A job's name, which an answer about one begins with, keeps its letters.
+                say(f"{found.answer if job is not None else found.answer[:1].upper() + found.answer[1:]}.")
                 return DONE
             lease = None if order.away else Lease.take(order.file, target.study)
             if lease is not None:
@@ -203,9 +213,7 @@ def _stop_study(order: Order, ledger: Ledger) -> int:
     if not running:
         say(f"Nothing of study {study} runs, and nobody drives it.")
     elif order.call.drain:
-        say(
-            f"Nobody drives study {study}: nothing more is launched anyway, and what runs ({names}) goes on to its end."
-        )
+        say(f"Nobody drives study {study}: nothing more is launched, and what runs ({names}) goes on to its end.")
     else:
         code = _halt(order, ledger, running)
     if ledger.reading.unfinished_loop(study) is not None:

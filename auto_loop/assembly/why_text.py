@@ -8,7 +8,7 @@ from auto_loop.domain.config import Json
 from auto_loop.domain.job import Job
 from auto_loop.loop.causes import listed, slot_text, time_text
 
-_NAMES = 12  # of jobs that wait in one line
+_NAMES = 8  # of jobs that wait in one line
 
 
 def loops_text(views: Sequence[LoopView], now: float) -> str:

@@ -206,7 +206,7 @@ def test_more_jobs_than_are_looked_at_are_counted(ledger: Ledger) -> None:
     for number in range(70):
         ledger.add_job(new_job(f"more_{number}"))
     assert "behind it, in this order: third, fourth, more_0" in why()
-    assert "and 60 more" in why()
+    assert "and 64 more" in why()
     assert json.loads(why("--json"))["studies"][0]["unlisted"] == 23
 
 
