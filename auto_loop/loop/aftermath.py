@@ -13,7 +13,6 @@ from auto_loop.domain.config import NO_TYPES, Config, FieldTypes, Json
 from auto_loop.domain.edits import Edit
 from auto_loop.domain.errors import MisuseError
 from auto_loop.domain.failure import Failure
-from auto_loop.domain.fingerprint import fingerprint_of
 from auto_loop.domain.guardrails import Guardrails, check
 from auto_loop.domain.job import Attempt, Job, Outcome, StopCause
 from auto_loop.domain.paths import BrokenPathError, expand, get, render_path
@@ -184,9 +183,9 @@ def _standing(config: Config, changes: Mapping[str, Json], terms: Terms) -> str:
         checked = check(config, edits, terms.guardrails, clamp=True, types=terms.types)
     except MisuseError:
         return ""  # the panel says it in full
-    if fingerprint_of(checked.config, terms.guardrails.ignore) != fingerprint_of(config, terms.guardrails.ignore):
-        return ""
     tree = config.data()
+    if checked.config.data() != tree:
+        return ""
     places = dict.fromkeys(place for edit in edits for place in expand(tree, edit.path, may_make_last=True))
     return ", ".join(f"{render_path(place)} is {json.dumps(get(tree, place))} already" for place in places)
 

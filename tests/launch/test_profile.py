@@ -122,6 +122,15 @@ HITS = [
         "RuntimeError: unable to write to file </torch_4711_12>: No space left on device (28)",
     ),
     (Failure.OUT_OF_MEMORY, "slurmstepd: error: Detected 1 oom_kill event in StepId=12.0. Some step tasks have been"),
+    (
+        Failure.OUT_OF_MEMORY,
+        "terminate called after throwing an instance of 'std::bad_alloc'\n  what():  std::bad_alloc",
+    ),
+    (
+        Failure.OUT_OF_MEMORY,
+        "torch.distributed.DistBackendError: NCCL error in: x.cpp:12, unhandled cuda error\n"
+        "ncclUnhandledCudaError: Call to CUDA function failed.\nLast error:\nCuda failure 'out of memory'",
+    ),
     (Failure.NOT_FINITE, "step 3: loss is nan"),
     (Failure.NOT_FINITE, "FloatingPointError: Loss became infinite or NaN at iteration=12!"),
     (Failure.NOT_FINITE, "RuntimeError: Function 'MulBackward0' returned nan values in its 0th output."),
@@ -173,6 +182,11 @@ HITS = [
         Failure.TRANSIENT,
         "[rank0]:[E1] Watchdog caught collective operation timeout: WorkNCCL(SeqNum=12, OpType=ALLREDUCE",
     ),
+    (
+        Failure.TRANSIENT,
+        "requests.exceptions.ReadTimeout: HTTPSConnectionPool(host='example.org', port=443): Read timed",
+    ),
+    (Failure.TRANSIENT, "requests.exceptions.HTTPError: 503 Server Error: Service Unavailable for url: x"),
     (Failure.TRANSIENT, "OSError: [Errno 16] Device or resource busy: '/dev/video0'"),
     (Failure.TRANSIENT, "RuntimeError: CUDA error: all CUDA-capable devices are busy or unavailable"),
     (Failure.TRANSIENT, "socket.gaierror: [Errno -3] Temporary failure in name resolution"),
@@ -194,6 +208,8 @@ NO_HITS = [
     "WARNING: Temporary failure in name resolution, working offline",
     "HTTPSConnectionPool(host='example.org'): Connection refused, using the cached file",
     "UserWarning: CUDA initialization: CUDA unknown error - this may be due to an incorrectly set up environment",
+    "wandb: ERROR HTTPError 503, retrying; ReadTimeout was 20 s",
+    "requests.exceptions.HTTPError: 404 Client Error: Not Found for url: x",
     "the argument parser found 12 arguments",
     "TypeError: forward() got an unexpected keyword argument 'mask'",
     "ValueError: error: argument must be positive",

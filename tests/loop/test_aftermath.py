@@ -221,6 +221,13 @@ def test_a_remedied_config_that_was_tried_already_is_not_run_again() -> None:
     assert "tried this very config already" in found.text
 
 
+def test_another_seed_is_no_other_experiment_and_so_no_remedy() -> None:
+    pack = parse('[[remedy]]\nfailure = "not finite"\nchange = { "seed@add" = 1 }')
+    found = failed(Failure.NOT_FINITE, terms=terms(pack), config={"seed": 1, "lr": 0.1})
+    assert isinstance(found, Settle)
+    assert "changes nothing of its parent's config" in found.text
+
+
 def test_the_first_remedy_that_fits_is_taken() -> None:
     pack = parse(
         """
