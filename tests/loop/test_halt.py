@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -221,3 +222,28 @@ def test_a_process_that_only_has_the_pid_is_never_signalled(scene: Scene) -> Non
     assert [one.fate for one in fates] == [Fate.OVER_BEFORE]
     assert alive(asked.token)
     assert scene.job(stranger).state is JobState.RUNNING
+
+
+def test_a_tree_whose_keeper_was_killed_is_found_by_its_token(scene: Scene) -> None:
+    job, asked, handle = scene.run("a", 0, STUBBORN)
+    os.kill(handle.pid, signal.SIGKILL)
+    until(lambda: handle.pid not in alive(asked.token))
+    began = time.monotonic()
+    assert scene.halt(grace_s=0.5) == {"a": Fate.KILLED}
+    assert time.monotonic() - began < 10
+    assert alive(asked.token) == []
+    assert scene.job(job).outcome is Outcome.STOPPED
+
+
+def test_whoever_halts_may_be_interrupted_and_the_next_one_goes_on(scene: Scene) -> None:
+    job, asked, _ = scene.run("a", 0, STUBBORN)
+
+    def interrupted(handles: object, timeout_s: float | None) -> frozenset[Handle]:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(scene.launcher, "wait", interrupted)
+        scene.halt(grace_s=0.5)
+    assert scene.job(job).attempts[-1].stop is not None
+    assert scene.halt(grace_s=600) == {"a": Fate.KILLED}  # by the first one's grace
+    assert alive(asked.token) == []
