@@ -18,6 +18,8 @@ from pathlib import Path
 from benchmarks import process, slots, wandb_reader
 from benchmarks.contestants import tsp_missing
 from benchmarks.figure import Figure, table
+from benchmarks.growth import event_figures, round_figures
+from benchmarks.idle import idle_figures
 from benchmarks.recovery import recovery_figures
 from benchmarks.schedulers import schedulers
 
@@ -28,6 +30,9 @@ def main() -> None:
         "rate": lambda: slots.rate_figures(asked.null_jobs, asked.times),
         "handoff": lambda: slots.handoff_figures(asked.jobs, asked.times),
         "recovery": lambda: recovery_figures(asked.killed_jobs, asked.restarts, asked.peers),
+        "events": lambda: event_figures(asked.turns),
+        "idle": lambda: idle_figures(asked.idle_s),
+        "rounds": lambda: round_figures(asked.rounds),
         "accelerate": slots.accelerate_figures,
         "help": process.help_figures,
         "memory": process.memory_figures,
@@ -97,6 +102,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--times", type=int, default=2, help="races of each contestant  [default: 2]")
     parser.add_argument("--killed-jobs", type=int, default=12, help="jobs under a killed scheduler  [default: 12]")
     parser.add_argument("--restarts", type=int, default=5, help="timed restarts of each  [default: 5]")
+    parser.add_argument("--turns", type=int, default=5, help="seeded ledgers of each length  [default: 5]")
+    parser.add_argument("--idle-s", type=float, default=20, help="seconds of watching idleness  [default: 20]")
+    parser.add_argument("--rounds", type=int, default=1000, help="rounds of 8 jobs to weigh  [default: 1000]")
     parser.add_argument("--peers", type=Path, help="a virtual environment with simple-gpu-scheduler and Optuna")
     parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
     return parser
