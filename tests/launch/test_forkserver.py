@@ -1,4 +1,7 @@
-"""Keepers through their fork server: what is killed, when, and what then has run, once or never."""
+"""Keepers through their fork server: what is killed, when, and what then has run, once or never.
+
+More interpreters to try it with in `AUTO_LOOP_PYTHONS=/path/python3.9:/path/...`.
+"""
 
 import dataclasses
 import fcntl
@@ -24,6 +27,7 @@ from tests.launch.make import request
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 30.0
 LONG = ("sleep", "600")
+PYTHONS = [sys.executable, *filter(None, os.environ.get("AUTO_LOOP_PYTHONS", "").split(os.pathsep))]
 
 
 @pytest.fixture
@@ -196,6 +200,33 @@ def test_a_keeper_killed_at_once_is_an_end_that_nobody_saw(launcher: LocalLaunch
         assert not ran.exists() or ran.read_text() in ("", "x\n")
         with pytest.raises(OSError, match="already claimed"):
             launcher.launch(dataclasses.replace(asked, token="tok-again"))
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_the_job_is_given_what_its_request_says_and_nothing_of_the_server(
+    launcher: LocalLauncher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, python: str
+) -> None:
+    monkeypatch.setenv("OF_THE_SUPERVISOR", "1")
+    stranger = os.open(tmp_path, os.O_RDONLY)
+    os.set_inheritable(stranger, True)
+    mask = os.umask(0o027)
+    (tmp_path / "work").mkdir()
+    command = "umask; pwd; env; grep -E 'SigIgn|SigBlk' /proc/self/status; ls /proc/$$/fd; readlink /proc/$$/fd/0"
+    asked = request(tmp_path, ("sh", "-c", command), LANG="C")
+    asked = dataclasses.replace(asked, cwd=tmp_path / "work", keeper_python=python)
+    try:
+        handle = launcher.launch(asked)
+    finally:
+        os.umask(mask)
+        os.close(stranger)
+    assert end(launcher, handle, asked).returncode == 0
+    lines = asked.log_file.read_text().splitlines()
+    assert lines[:2] == ["0027", str(tmp_path / "work")]
+    masks = [int(line.split()[1], 16) & 0x7FFFFFFF for line in lines if line.startswith("Sig")]
+    assert masks == [0, 0]
+    assert lines[-4:] == ["0", "1", "2", "/dev/null"]
+    names = {line.partition("=")[0] for line in lines if "=" in line}
+    assert names - {"PWD", "OLDPWD", "SHLVL", "_"} == {"PATH", "LANG", "AUTO_LOOP_TOKEN", "AUTO_LOOP_INNER"}
 
 
 def test_a_request_of_a_megabyte(launcher: LocalLauncher, tmp_path: Path) -> None:
