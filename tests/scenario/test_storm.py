@@ -1,5 +1,8 @@
 """Planner, driver and gate in a storm of 10,000 random events: nothing is booked twice, and all comes to its end."""
 
+import contextlib
+import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +16,7 @@ from tests.scenario.harness import GPUS
 from tests.scenario.storm import RETRIES, STUDY, KilledError, Storm, StormWorld
 
 JOBS = 60
+MEMORY = "/dev/shm"  # noqa: S108 (a folder of random name is made in it)
 
 
 class NoReport:
@@ -29,13 +33,15 @@ class NoReport:
 
 
 @pytest.fixture
-def storm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Storm]:
+def storm(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Storm]:
+    """Its project lies in memory where it can: thousands of durable commits would only measure the disk."""
     monkeypatch.setattr(running, "Redraw", NoReport)
     most, seed = request.param
-    world = StormWorld(root=tmp_path, gpus=GPUS)
-    world.storm = Storm(world, most, seed)
-    yield world.storm
-    world.storm.clear()
+    with tempfile.TemporaryDirectory(dir=MEMORY if os.access(MEMORY, os.W_OK) else None) as folder:
+        world = StormWorld(root=Path(folder), gpus=GPUS)
+        world.storm = Storm(world, most, seed)
+        yield world.storm
+        world.storm.clear()
 
 
 def weather(storm: Storm, gpus_per_job: int) -> int:
@@ -51,10 +57,8 @@ def weather(storm: Storm, gpus_per_job: int) -> int:
         supervisors += 1
         assert supervisors < 600, "the loop never ends"
         storm.new_supervisor()
-        try:
+        with contextlib.suppress(KilledError, AutoLoopError, OSError):  # the next supervisor takes over
             world.run(launcher=storm, **({"resume": True, "study": STUDY} if open_loops else usual))
-        except (KilledError, AutoLoopError, OSError):
-            pass  # the next supervisor takes over
         world.launchers.clear()
 
 
