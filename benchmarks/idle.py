@@ -1,6 +1,5 @@
 """The figure of an idle supervisor: what it needs of a core while jobs train and nothing happens."""
 
-import os
 import re
 import signal
 import subprocess
