@@ -40,7 +40,10 @@ def main() -> None:
     channel = socket.socket(fileno=os.dup(0))
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.chdir("/")
-    channel.send(READY)
+    try:
+        channel.send(READY)
+    except OSError:
+        return  # the supervisor was killed meanwhile; nobody is left to be told of it
     while True:
         descriptors, whole = receive(channel)
         if not descriptors:

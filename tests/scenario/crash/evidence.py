@@ -51,6 +51,14 @@ def claims(root: Path) -> Iterator[tuple[str, str]]:
             yield file.name, claim["token"]
 
 
+def keepers(root: Path) -> list[int]:
+    """The living keepers: the processes that made the project's claims."""
+    made = [json.loads(file.read_text()) for file in (root / ".codex_tmp/attempts").glob("*.claim")]
+    alive = all_processes()
+    times = {pid: one.start_time for pid, one in alive.items() if not one.ended}
+    return [claim["pid"] for claim in made if "pid" in claim and times.get(claim["pid"]) == claim["start_time"]]
+
+
 def lingering(diary: Path) -> dict[int, str]:
     """The night's processes that are still there when they had time to leave: all of them carry its diary's name."""
     deadline = time.monotonic() + PATIENCE_S

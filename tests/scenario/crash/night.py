@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.fakes.nvml import FILE, PROGRAM, Board, write_machine
-from tests.scenario.crash.evidence import of_night
+from tests.scenario.crash.evidence import keepers
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[2]
@@ -79,7 +79,7 @@ class Night:
         """Kill and resume until all kills are spent, then let the loop come to its end."""
         resuming = False
         while True:
-            last = sum(self.deaths.values()) >= self.kind.kills
+            last = self.deaths.total() - self.deaths["keepers"] >= self.kind.kills
             code = self._supervise(self._resume() if resuming else self._begin(), kill=not last)
             if code is None:
                 resuming = True
@@ -135,6 +135,8 @@ class Night:
         moment = self.chance.choices(("starting", "recovering", "working"), (1, 3, 6))[0]
         code = self._live(process, moment)
         if code is None:
+            if self.chance.random() < 0.5:
+                self._kill_keepers()  # under the eyes of a supervisor that has little time left
             process.send_signal(signal.SIGKILL)
             process.wait()
             self.deaths[moment] += 1
@@ -154,12 +156,12 @@ class Night:
             return None
 
     def _kill_keepers(self) -> None:
-        """SIGKILL to about every third keeper, while no supervisor looks."""
+        """SIGKILL to about every third keeper."""
         if self.kind.keepers_too:
-            for pid, words in of_night(self.diary).items():
-                if "keeper.py" in words and self.chance.random() < 0.3:
+            for pid in keepers(self.root):
+                if self.chance.random() < 0.3:
                     kill_quietly(pid)
-                    self.deaths["keeper"] += 1
+                    self.deaths["keepers"] += 1
 
     def _judge(self, code: int) -> None:
         """A supervisor that nobody killed ends with 0, or with 1 when jobs may be lost."""
