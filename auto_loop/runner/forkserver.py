@@ -10,6 +10,7 @@ It is the supervisor's own, and ends with it: by the end of the packets. Its kee
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -41,7 +42,10 @@ def main() -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.chdir("/")
     try:
-        channel.send(READY)
+        # A collection writes to every object, and each page that a keeper writes to is copied.
+    gc.disable()
+    gc.freeze()
+    channel.send(READY)
     except OSError:
         return  # the supervisor was killed meanwhile; nobody is left to be told of it
     while True:
