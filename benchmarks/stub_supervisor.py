@@ -21,6 +21,7 @@ from auto_loop.domain.event import Event
 from auto_loop.domain.job import Exit, Handle
 from auto_loop.launch.base import LaunchRequest, Status
 from auto_loop.launch.stub import Act, FakeClock, StubLauncher
+from benchmarks.contestants import ROOT
 from benchmarks.schedulers import STUDY
 from benchmarks.supervisor import sizes
 
@@ -148,8 +149,9 @@ def main() -> None:
 def _rounds_call(rounds: int, slots: int) -> AutorunCall:
     Path("pack.toml").write_text(PACK)
     names = tuple(f"base{number}.json" for number in range(slots))
+    whole = json.loads((ROOT / "train_configs" / "act_ot_baseline.json").read_text())  # a config of the usual size
     for number, name in enumerate(names):
-        Path(name).write_text(json.dumps({"lr": 10.0**-number, "seed": number}))
+        Path(name).write_text(json.dumps({**whole, "lr": 10.0**-number, "seed": number}))
     return AutorunCall(
         cfgs=names,
         study=STUDY,
