@@ -41,11 +41,11 @@ def main() -> None:
     channel = socket.socket(fileno=os.dup(0))
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.chdir("/")
-    try:
-        # A collection writes to every object, and each page that a keeper writes to is copied.
+    # A collection writes to every object, and each page that a keeper writes to is copied.
     gc.disable()
     gc.freeze()
-    channel.send(READY)
+    try:
+        channel.send(READY)
     except OSError:
         return  # the supervisor was killed meanwhile; nobody is left to be told of it
     while True:
