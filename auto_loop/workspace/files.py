@@ -82,13 +82,27 @@ def _first_whole_character(data: bytes) -> int:
 
 
 def _write_through(path: Path, data: bytes, mode: int | None) -> None:
-    """A new file with `data`, on the disk when this returns."""
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666), "wb") as file:
+    """A new file with `data`, on the disk when this returns; nameless until then, so that a kill leaves nothing."""
+    descriptor, nameless = _opened_new(path)
+    with open(descriptor, "wb") as file:
         if mode is not None:
-            os.fchmod(file.fileno(), mode)
+            os.fchmod(descriptor, mode)
         file.write(data)
         file.flush()
-        os.fsync(file.fileno())
+        os.fsync(descriptor)
+        if nameless:
+            # Only with a `dir_fd` does Python follow the link that /proc is: an absolute path takes no notice of it.
+            os.link(f"/proc/self/fd/{descriptor}", path, src_dir_fd=descriptor)
+
+
+def _opened_new(path: Path) -> tuple[int, bool]:
+    """A new file's descriptor, and whether it has no name yet, which some file systems cannot give."""
+    try:
+        return os.open(path.parent, os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC, 0o666), True
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT):
+            raise
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666), False
 
 
 def _mode_of(path: Path) -> int | None:

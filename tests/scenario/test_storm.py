@@ -16,7 +16,7 @@ from tests.scenario.harness import GPUS
 from tests.scenario.storm import RETRIES, STUDY, KilledError, Storm, StormWorld
 
 JOBS = 60
-MEMORY = "/dev/shm"  # noqa: S108 (a folder of random name is made in it)
+MEMORY = "/dev/shm"
 
 
 class NoReport:

@@ -29,7 +29,7 @@ def gather(root: Path, diary: Path, cries: Sequence[str] = (), study: str = "pac
         diary=tuple(lines(diary)),
         processes=processes,
         held=[str(file.relative_to(root)) for file in locks(root) if is_locked(file)],
-        left=[str(file.relative_to(root)) for pattern in ASIDE for file in root.glob(pattern)],
+        left=sorted({str(file.relative_to(root)) for pattern in ASIDE for file in root.glob(pattern)}),
         cries=cries,
     )
 
@@ -51,12 +51,12 @@ def claims(root: Path) -> Iterator[tuple[str, str]]:
             yield file.name, claim["token"]
 
 
-def keepers(root: Path) -> list[int]:
-    """The living keepers: the processes that made the project's claims."""
+def keepers(root: Path) -> dict[int, str]:
+    """The living keepers, which are the processes that made the project's claims, and their attempts' tokens."""
     made = [json.loads(file.read_text()) for file in (root / ".codex_tmp/attempts").glob("*.claim")]
-    alive = all_processes()
-    times = {pid: one.start_time for pid, one in alive.items() if not one.ended}
-    return [claim["pid"] for claim in made if "pid" in claim and times.get(claim["pid"]) == claim["start_time"]]
+    times = {pid: one.start_time for pid, one in all_processes().items() if not one.ended}
+    real = [claim for claim in made if not claim.get("tombstone")]
+    return {claim["pid"]: claim["token"] for claim in real if times.get(claim["pid"]) == claim["start_time"]}
 
 
 def lingering(diary: Path) -> dict[int, str]:

@@ -62,9 +62,9 @@ def die_and_go_on(root: Path, moment: str, number: int) -> Case:
     code = supervise(night, begin(night), kill_at(moment, number))
     reached = code == KILLED
     if reached:
-        code = supervise(night, RESUME, nothing)
+        code = supervise(night, RESUME)
         if code == MisuseError.exit_code and not was_begun(root):
-            code = supervise(night, begin(night), nothing)
+            code = supervise(night, begin(night))
         # A loop that had ended before the death has nothing to resume.
         if code not in (0, MisuseError.exit_code):
             night.cries.append(f"the resume ended with {code}")
@@ -122,14 +122,27 @@ def kill_at(moment: str, number: int) -> Callable[[str], None]:
     return fault
 
 
-def supervise(night: Night, call: AutorunCall, fault: Callable[[str], None]) -> int:
-    """A forked supervisor, which has all imports behind it; its exit code, negative for a signal."""
+def as_it_is(around: Surroundings) -> Surroundings:
+    """The real surroundings."""
+    return around
+
+
+def supervise(
+    night: Night,
+    call: AutorunCall,
+    fault: Callable[[str], None] = nothing,
+    change: Callable[[Surroundings], Surroundings] = as_it_is,
+) -> int:
+    """A forked supervisor, which has all imports behind it; its exit code, negative for a signal.
+
+    `change` is called in the fork: it gives other surroundings, and may spoil what only the fork sees.
+    """
     pid = os.fork()
     if pid:
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     code = 70
     try:
-        code = _as_supervisor(night, call, fault)
+        code = _as_supervisor(night, call, fault, change)
     except AutoLoopError as error:
         print(error, file=sys.stderr)
         code = error.exit_code
@@ -141,11 +154,16 @@ def supervise(night: Night, call: AutorunCall, fault: Callable[[str], None]) -> 
         os._exit(code)
 
 
-def _as_supervisor(night: Night, call: AutorunCall, fault: Callable[[str], None]) -> int:
+def _as_supervisor(
+    night: Night,
+    call: AutorunCall,
+    fault: Callable[[str], None],
+    change: Callable[[Surroundings], Surroundings],
+) -> int:
     log = os.open(night.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.chdir(night.root)
     os.environ.update(night.env())
-    around = replace(Surroundings.here(), fault=fault)
+    around = change(replace(Surroundings.here(), fault=fault))
     return run_autorun(call, Front(observer=console(quiet=True)), around)

@@ -12,6 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from auto_loop.launch.processes import tree
 from tests.fakes.nvml import FILE, PROGRAM, Board, write_machine
 from tests.scenario.crash.evidence import keepers
 
@@ -80,7 +81,7 @@ class Night:
         resuming = False
         while True:
             last = self.deaths.total() - self.deaths["keepers"] >= self.kind.kills
-            code = self._supervise(self._resume() if resuming else self._begin(), kill=not last)
+            code = self._supervise(self.resuming() if resuming else self.beginning(), kill=not last)
             if code is None:
                 resuming = True
             elif code == NOTHING_TO_RESUME and resuming:
@@ -95,7 +96,7 @@ class Night:
                 resuming = False
         self.listen()
 
-    def _begin(self) -> list[str]:
+    def beginning(self) -> list[str]:
         """The command that opens a loop, with configs that the study has not tried yet."""
         self.loops += 1
         files = [f"c{self.loops}_{number}.json" for number in range(3)]
@@ -113,7 +114,8 @@ class Night:
         retries = [] if self.kind.retries is None else ["--retries", str(self.kind.retries)]
         return ["--cfgs", *files, *trainer, *steps, "--decide", *size, *where, *slots, *retries, "--exec"]
 
-    def _resume(self) -> list[str]:
+    def resuming(self) -> list[str]:
+        """The command that goes on with an unfinished loop."""
         return ["--resume", "--study", "pack", "--exec"]
 
     def _supervise(self, options: list[str], *, kill: bool) -> int | None:
@@ -156,11 +158,13 @@ class Night:
             return None
 
     def _kill_keepers(self) -> None:
-        """SIGKILL to about every third keeper."""
+        """SIGKILL to about every third keeper, and with half of them to all that they started."""
         if self.kind.keepers_too:
-            for pid in keepers(self.root):
+            for pid, token in keepers(self.root).items():
                 if self.chance.random() < 0.3:
-                    kill_quietly(pid)
+                    below = tree(pid, token) if self.chance.random() < 0.5 else ()
+                    for one in (pid, *below):
+                        kill_quietly(one)
                     self.deaths["keepers"] += 1
 
     def _judge(self, code: int) -> None:
