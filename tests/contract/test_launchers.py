@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -170,7 +170,8 @@ def test_the_end_stays_the_same_when_asked_again(stage: Stage) -> None:
 
 
 def test_a_process_that_nobody_knows_has_ended_unseen(stage: Stage) -> None:
-    nobody = Handle(launcher=stage.launcher.name, pid=2**22 + 5, start_time=1, boot_id="another", reference="tok-none")
+    known, _ = stage.start("ends well")
+    nobody = replace(known, pid=2**22 + 5, start_time=1, reference="tok-none")  # of this boot
     assert stage.launcher.wait((nobody,), PATIENCE_S) == {nobody}
     ended = stage.launcher.poll(nobody, stage.folder / "no.exit")
     assert isinstance(ended, Exit)
