@@ -57,7 +57,7 @@ def round_figures(rounds: int) -> list[Figure]:
         (Path(folder) / "train.py").write_text("raise SystemExit('never run')\n")
         found = stub(Path(folder), "rounds", str(rounds), str(SLOTS))
     path = ", ".join(f"{value:.0f}" for value in found["rss"])
-    what = f"memory of the supervisor ({SLOTS} slots, {found['rounds'] + 1:,} rounds of {SLOTS} jobs)"
+    what = f"memory of the supervisor ({SLOTS} slots, {found['rounds']:,} rounds of {SLOTS} jobs)"
     rows = [
         ("resident (RSS)", max(found["rss"])),
         ("its share (PSS)", found["pss"]),

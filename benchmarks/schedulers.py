@@ -137,7 +137,7 @@ def schedulers(peers: Path | None) -> tuple[list[Scheduler], list[str]]:
         notes.append(tsp_missing())
     else:
         here.append(Scheduler(name="tsp", begin=begin_tsp))
-    place = peers.resolve() if peers else Path("/nonexistent")
+    place = peers.expanduser().absolute() if peers else Path("/nonexistent")
     if (place / "bin/simple_gpu_scheduler").exists():
         here.append(Scheduler(name="simple-gpu-scheduler", begin=begin_sgs(place)))
     else:
