@@ -169,6 +169,9 @@ def test_an_attempt_may_be_lost_only_where_keepers_are_killed_and_nothing_runs_t
     apart = replace(night, diary=[*run("j1a1", 10.0), *run("j1a2", 16.0)])
     assert not audit(apart).clean
     assert audit(apart, may_lose_attempts=True).clean
+    left = replace(apart, left=[".codex_tmp/attempts/1_c.a1.exit.7"])
+    assert audit(replace(GOOD, left=left.left)).faults["files left aside"]
+    assert audit(left, may_lose_attempts=True).clean
     at_once = replace(night, diary=[*run("j1a1", 10.0), *run("j1a2", 14.0)])
     assert audit(at_once, may_lose_attempts=True).faults["repeated executions"]
 

@@ -79,7 +79,7 @@ def audit(evidence: Evidence, *, may_lose_attempts: bool = False) -> Books:
         "orphans": [f"{pid}: {words}" for pid, words in evidence.processes.items()],
         "stuck states": _stuck(evidence, attempts),
         "double bookings": _double_booked(attempts, runs),
-        "files left aside": list(evidence.left),
+        "files left aside": [file for file in evidence.left if not (may_lose_attempts and _of_a_keeper(file))],
         "supervisors that failed": list(evidence.cries),
     }
     return Books(
@@ -89,6 +89,11 @@ def audit(evidence: Evidence, *, may_lose_attempts: bool = False) -> Books:
         attempts=len(attempts),
         faults={kind: tuple(found) for kind, found in faults.items()},
     )
+
+
+def _of_a_keeper(file: str) -> bool:
+    """Whether a keeper wrote it: one that is killed over its exit cannot take it away."""
+    return file.startswith(".codex_tmp/attempts/") and ".tombstone." not in file
 
 
 def _runs(diary: Iterable[Line]) -> list[_Run]:
