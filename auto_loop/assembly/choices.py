@@ -98,6 +98,8 @@ def choose_slots(call: AutorunCall, around: Surroundings) -> Choice[tuple[Slot, 
     )
     if call.device == "mps":
         slots = tuple(Slot(index=s.index, device=Device.MPS, cpu_threads=s.cpu_threads) for s in slots)
+    if len({gpu.index for gpu in found}) <= max((gpu.index for gpu in found), default=-1):  # one has gone
+        slots = tuple(slot.by_uuid() for slot in slots)
     return Choice(value=slots, name=slots[0].device.value, why=_why_slots(call, chosen))
 
 

@@ -68,8 +68,9 @@ class Requests:
         config = self.prepared.profile.value.resume_config
         if not config:
             return None
+        spoilt = {one.output_dir for one in job.attempts if job.resumed(one) and one.failure and one.failure.is_its_own}
         for attempt in reversed(job.attempts):
-            if attempt.outcome is Outcome.CANCELLED:
+            if attempt.outcome is Outcome.CANCELLED or attempt.output_dir in spoilt:
                 continue
             file = Path(attempt.output_dir) / config
             if (self.around.root / file).is_file():

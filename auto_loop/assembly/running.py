@@ -150,7 +150,7 @@ def join(
 
 def gate(prepared: Prepared, around: Surroundings) -> Gate:
     """What decides which free slots may take a job."""
-    ledger = str(ledger_file(prepared.call, around))
+    ledger = str(ledger_file(prepared.call, around).resolve())
     return Gate(
         folder=lease_folder(around.env),
         owner=Owner(study=prepared.study, ledger=ledger, pid=os.getpid(), since=around.clock()),

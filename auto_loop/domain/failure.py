@@ -26,6 +26,11 @@ class Failure(StrEnum):
         """Whether the same job may well succeed when it is simply tried again: its cause lay outside of it."""
         return self in _OUTSIDE
 
+    @property
+    def is_its_own(self) -> bool:
+        """Whether the trainer ended by itself, over its code or what it was given."""
+        return self in (Failure.CONFIG_REFUSED, Failure.CRASH_AT_START, Failure.CRASH)
+
 
 _OUTSIDE = frozenset(
     {Failure.HANG, Failure.PREEMPTED, Failure.DISK_FULL, Failure.GPU_LOST, Failure.TRANSIENT, Failure.LOST}

@@ -86,13 +86,15 @@ class StopCause(StrEnum):
 class StopIntent:
     """That an attempt is to stop: SIGTERM at `at` (unix s), SIGKILL to its whole tree `grace_s` later.
 
-    It is written down before the first signal, so that whoever takes over goes on with it.
+    It is written down before the first signal, so that whoever takes over goes on with it; `sent` after it, for a
+    trainer that is told twice may end before it has saved.
     """
 
     at: float
     cause: StopCause
     text: str
     grace_s: float
+    sent: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,6 +204,10 @@ class Job:
     def __post_init__(self) -> None:
         if (self.state is JobState.DONE) != (self.outcome is not None):
             raise ValueError(f"job {self.id}: state {self.state} with outcome {self.outcome}")
+
+    def resumed(self, attempt: Attempt) -> bool:
+        """Whether the attempt went on in the folder of an earlier one, from its checkpoint."""
+        return any(one.output_dir == attempt.output_dir and one.number < attempt.number for one in self.attempts)
 
     @property
     def last_attempt(self) -> Attempt | None:

@@ -1,6 +1,6 @@
 """Slots: the GPUs (or the share of the CPU) that one job holds while it runs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
@@ -14,13 +14,17 @@ class Device(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gpu:
-    """One GPU as NVML shows it. `index` is the physical number in PCI order; memory in bytes."""
+    """One GPU as NVML shows it. `index` is the physical number in PCI order; memory in bytes.
+
+    `by_uuid`: its number is not to be relied on, for CUDA counts anew when a GPU before it has gone.
+    """
 
     index: int
     uuid: str
     name: str
     memory_total: int
     memory_used: int = 0
+    by_uuid: bool = False
 
     @property
     def is_mig(self) -> bool:
@@ -40,7 +44,11 @@ class Slot:
     @property
     def visible(self) -> str:
         """The value of CUDA_VISIBLE_DEVICES: physical numbers (a MIG device's UUID), nothing at all on a CPU slot."""
-        return ",".join(gpu.uuid if gpu.is_mig else str(gpu.index) for gpu in self.gpus)
+        return ",".join(gpu.uuid if gpu.is_mig or gpu.by_uuid else str(gpu.index) for gpu in self.gpus)
+
+    def by_uuid(self) -> "Slot":
+        """The slot with its GPUs named by UUID."""
+        return replace(self, gpus=tuple(replace(gpu, by_uuid=True) for gpu in self.gpus))
 
     @property
     def place(self) -> str:

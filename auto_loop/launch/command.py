@@ -212,6 +212,8 @@ def environment_of(spec: JobSpec, layout: Layout, options: RunOptions) -> tuple[
         own["WANDB_ENTITY"] = options.wandb.entity
     if options.wandb.project:
         own["WANDB_PROJECT"] = options.wandb.project
+    # Under accelerate every end is exit code 1: only the log can tell a segmentation fault from a kill.
+    own["PYTHONFAULTHANDLER"] = base.get("PYTHONFAULTHANDLER", "1")
     own["AUTO_LOOP_TOKEN"] = spec.token
     own["AUTO_LOOP_INNER"] = str(spec.files.inner)
     return base | own, tuple(own)

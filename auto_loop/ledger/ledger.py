@@ -162,6 +162,12 @@ class Ledger:
             if not changed:
                 raise RefusedError(f"attempt {attempt} is unknown or has ended: it cannot be stopped")
 
+    def stop_sent(self, attempts: Iterable[AttemptId]) -> None:
+        """Write down that attempts were sent their SIGTERM."""
+        with self.transaction():
+            for attempt in attempts:
+                self._db.run("stop_sent", attempt=attempt)
+
     def finish_attempt(self, attempt: AttemptId, ending: Ending, summary: Summary | None = None) -> None:
         """Write down how an attempt ended: its job is DONE, unless `requeue` follows in the same transaction."""
         with self.transaction():

@@ -79,6 +79,9 @@ RETURNING job;
 UPDATE attempt SET stop_at = :at, stop_cause = :cause, stop_text = :text, stop_grace = :grace
 WHERE id = :attempt AND ended_at IS NULL;
 
+-- name: stop_sent
+UPDATE attempt SET stop_sent = 1 WHERE id = :attempt;
+
 -- name: finish_attempt
 UPDATE attempt
 SET ended_at = :ended_at, outcome = :outcome, returncode = :returncode, failure = :failure, cause = :cause,

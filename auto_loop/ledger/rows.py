@@ -192,7 +192,11 @@ def _stop_of(row: Row) -> StopIntent | None:
     if row["stop_at"] is None:
         return None
     return StopIntent(
-        at=row["stop_at"], cause=StopCause(row["stop_cause"]), text=row["stop_text"], grace_s=row["stop_grace"]
+        at=row["stop_at"],
+        cause=StopCause(row["stop_cause"]),
+        text=row["stop_text"],
+        grace_s=row["stop_grace"],
+        sent=bool(row["stop_sent"]),
     )
 
 

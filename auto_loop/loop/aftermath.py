@@ -83,6 +83,8 @@ def aftermath(job: Job, ended: Attempt, terms: Terms, now: float) -> Aftermath:
     failure = ended.failure or (Failure.LOST if ended.outcome is Outcome.LOST else Failure.CRASH)
     if ended.stop is not None and ended.stop.cause in _FOR_GOOD:
         return Settle(text=f"not tried again: {ended.stop.text}")
+    if failure.is_its_own and job.resumed(ended):  # its checkpoint may be torn: the next attempt begins anew
+        return _again(job, ended, failure, terms.retries, now)
     if failure is Failure.CONFIG_REFUSED:
         return Settle(text="a config that the trainer refused is never tried again")
     if failure in (Failure.LOST, Failure.HANG) and terms.logged.is_whole:
@@ -91,7 +93,9 @@ def aftermath(job: Job, ended: Attempt, terms: Terms, now: float) -> Aftermath:
     remedied = _remedied(job, failure, terms)
     if isinstance(remedied, Replace):
         return remedied
-    return _again(job, ended, failure, terms.retries, now) or Settle(text=remedied or _no_means(failure))
+    if not failure.may_pass:
+        return Settle(text=remedied or _no_means(failure))
+    return _again(job, ended, failure, terms.retries, now)
 
 
 def _no_means(failure: Failure) -> str:
@@ -114,10 +118,8 @@ def _no_means(failure: Failure) -> str:
             assert_never(failure)
 
 
-def _again(job: Job, ended: Attempt, failure: Failure, retries: int, now: float) -> Retry | Settle | None:
-    """A retry with back-off; None for what would fail the same way again."""
-    if not failure.may_pass:
-        return None
+def _again(job: Job, ended: Attempt, failure: Failure, retries: int, now: float) -> Retry | Settle:
+    """A retry with back-off, unless there were enough."""
     attempts = {**{one.id: one for one in job.attempts}, ended.id: ended}
     failed = sum(one.outcome in _REALLY_ENDED for one in attempts.values())
     if failed > retries:

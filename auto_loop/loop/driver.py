@@ -69,6 +69,7 @@ class Driver:
         self._looked_at = 0.0
         self._next_start = 0.0
         self._no_room = ""
+        self._gpu_lost = False  # the others' numbers may have moved up
         self._end: LoopEnd | None = None
 
     def run(self) -> LoopEnd:
@@ -132,6 +133,9 @@ class Driver:
         self._journal.tell()
         for action in actions:
             self._act(action)
+        asked = [one.attempt.id for one in actions if isinstance(one, Terminate) and not one.kill]
+        if asked:
+            ledger.stop_sent(asked)
 
     def _allowed(self, actions: tuple[Action, ...]) -> tuple[Action, ...]:
         """After the loop's end nothing is begun any more."""
@@ -181,6 +185,7 @@ class Driver:
             answer = self._work.admit((slot,), ours)[slot.index]
             if isinstance(answer, Blocked):
                 blocked[slot.index] = answer
+                self._gpu_lost |= answer.lost
             else:
                 passes[slot.index] = answer
                 ours |= {gpu.uuid for gpu in slot.gpus}
@@ -262,6 +267,8 @@ class Driver:
     def _intend(self, action: Launch, passes: dict[int, Pass]) -> _Intended:
         """The intent to launch, written down; nothing has been started yet."""
         job, number, slot = action.job, len(action.job.attempts) + 1, action.slot
+        if self._gpu_lost:
+            slot = slot.by_uuid()
         ticket = Ticket(job=job, slot=slot, number=number, token=self._work.new_token(), entry=passes[slot.index])
         order = self._work.order(ticket)
         request = order.request

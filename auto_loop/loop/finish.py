@@ -48,7 +48,7 @@ def finish(parts: Parts, journal: Journal, live: Live, seen: Exit) -> Attempt:
 
 def _logged(parts: Parts, attempt: Attempt, seen: Exit) -> Logged:
     """What the run's history tells; it is asked only for what did not go well."""
-    if seen.returncode == 0 and not seen.error:
+    if seen.returncode == 0 and not seen.error and attempt.stop is None:
         return Logged(steps=parts.call.steps)
     latest = parts.meter.latest(attempt.output_dir)
     value = latest.values.get(parts.pack.main_metric)

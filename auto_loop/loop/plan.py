@@ -23,7 +23,7 @@ def plan(snapshot: Snapshot, stage: Stage, now: float) -> tuple[Action, ...]:
     cancels, replies = answers(stage.asked, attempts, stage.grace_s)
     actions: tuple[Action, ...] = (*stops, *_signals(attempts, stops, stage, now), *cancels, *replies)
     if stage.intent is not Intent.RUN or stage.over:
-        return actions or (() if attempts else (_last(snapshot, stage),))
+        return actions if attempts else (*actions, _last(snapshot, stage))
     actions += _launches(snapshot, stage, frozenset(one.job.id for one in cancels), now)
     if actions or snapshot.active:
         return actions
@@ -107,6 +107,6 @@ def _signals(attempts: Sequence[Attempt], stops: Sequence[Stop], stage: Stage, n
         if stop is None or attempt.id in stage.killed:
             continue
         over = stop.at + stop.grace_s <= now
-        if over or attempt.id not in stage.signalled:
+        if over or not (stop.sent or attempt.id in stage.signalled):
             found.append(Terminate(attempt=attempt, kill=over))
     return tuple(found)

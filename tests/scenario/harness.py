@@ -78,6 +78,8 @@ class World:
     launchers: list[StubLauncher] = field(default_factory=list)
     survey: FakeSurvey = field(default_factory=FakeSurvey)
     tokens: int = 0
+    least_free: int = 0
+    fault: Callable[[str], None] = lambda moment: None
 
     def __post_init__(self) -> None:
         (self.root / "train.py").write_text("raise SystemExit('never run')\n")
@@ -113,7 +115,8 @@ class World:
             new_token=self._token,
             probe_gpus=lambda: self.gpus,
             survey=self.survey,  # type: ignore[arg-type] # it is only looked with
-            least_free=0,
+            least_free=self.least_free,
+            fault=self.fault,
         )
 
     def _token(self) -> str:
