@@ -19,6 +19,7 @@ from benchmarks.stamps import median
 GOAL_FIRST_S, GOAL_FIRST_LONG_S = 0.35, 1.0
 LONG = 10_000
 _PATIENCE_S = 120.0
+_KEEPERS_S = 2.0
 # When the fourth job starts, both slots have handed on once; so long after it both are in the midst of a job.
 _KILLED_AFTER_STARTS, _THEN_S = 4, 0.3
 
@@ -184,6 +185,15 @@ def _until(condition: Callable[[], bool], work: Work) -> None:
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    """A folder that is taken away, even while a keeper still writes its last file into it."""
+    """A folder that is taken away when the keepers of a killed supervisor have left their last files in it."""
     with tempfile.TemporaryDirectory(prefix="auto-loop-benchmark-", ignore_cleanup_errors=True) as folder:
         yield Path(folder)
+        until = time.monotonic() + _KEEPERS_S
+        while _unkept(Path(folder)) and time.monotonic() < until:
+            time.sleep(0.01)
+
+
+def _unkept(folder: Path) -> bool:
+    """Whether an attempt has a claim and no exit yet."""
+    claims = folder.glob(".codex_tmp/attempts/*.claim")
+    return any(not claim.with_suffix(".exit").exists() for claim in claims)
