@@ -1,25 +1,15 @@
-"""Reports: drawn from the ledger, by a child process while a loop runs."""
+"""Having reports drawn by a child process while a loop runs; the supervisor imports nothing that draws."""
 
 import os
 import subprocess
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
-from auto_loop.assembly.choices import pack_named
 from auto_loop.assembly.surroundings import Surroundings
-from auto_loop.domain.errors import AutoLoopError, Fault, MisuseError
 from auto_loop.domain.event import Event
-from auto_loop.domain.secrets import secrets_of
 from auto_loop.launch.environment import inherited
-from auto_loop.ledger.reading import Reading
-from auto_loop.reporting.files import write_markdown, write_summary
-from auto_loop.reporting.lens import Band, Lens
-from auto_loop.reporting.report import report
-from auto_loop.rules import pack as packs
-from auto_loop.rules.model import Pack
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,53 +19,6 @@ class ReportFiles:
     ledger: Path
     markdown: Path
     summary: Path
-
-
-def draw(study: str, files: ReportFiles, around: Surroundings) -> None:
-    """Write the study's Markdown report, and the JSON of all studies in the ledger."""
-    reading = Reading.open(files.ledger)
-    try:
-        known = [one.name for one in reading.studies()]
-        if study not in known:
-            raise MisuseError(Fault(what=f"there is no study {study}", hint=f"there: {', '.join(known) or 'none'}"))
-        now = around.clock()
-        reports = {
-            one.name: report(reading.history(one.name), lens_of(_pack_of(one.pack, around), around), now)
-            for one in reading.studies()
-        }
-    finally:
-        reading.close()
-    zone = datetime.fromtimestamp(now).astimezone().tzinfo
-    write_markdown(reports[study], files.markdown, *([zone] if zone else []))
-    write_summary(reports.values(), files.summary)
-
-
-def lens_of(pack: Pack, around: Surroundings) -> Lens:
-    """The pack's view of a study's metrics."""
-    bands = {
-        name: Band(dead_below=metric.dead, low=low, high=high)
-        for name, metric in pack.metrics.items()
-        for low, high in [metric.band or (None, None)]
-        if metric.band is not None or metric.dead is not None
-    }
-    return Lens(
-        main_metric=pack.main_metric,
-        min_difference=pack.objective.min_difference,
-        key_metrics=pack.key_metrics,
-        bands=bands,
-        direction=pack.direction,
-        canonical=pack.canonical,
-        root=str(around.root),
-        secrets=secrets_of(around.env),
-    )
-
-
-def _pack_of(name: str, around: Surroundings) -> Pack:
-    """The study's pack; when its file is gone or broken a report is still drawn, with the usual names."""
-    try:
-        return pack_named(name, around.root)
-    except AutoLoopError:
-        return packs.shipped_pack(packs.DEFAULT)
 
 
 # A drawing takes half a second of a core: so many seconds lie between two, and it steps back behind the jobs.

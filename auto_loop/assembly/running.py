@@ -32,6 +32,7 @@ from auto_loop.ledger.ledger import Ledger
 from auto_loop.loop.driver import Driver, LoopEnd
 from auto_loop.loop.parts import Observer, Parts, Workshop
 from auto_loop.loop.signals import Signals
+from auto_loop.loop.tried import Tried
 from auto_loop.loop.watch import Watch
 from auto_loop.workspace.configs import write_variant
 from auto_loop.workspace.files import tail_text
@@ -126,6 +127,7 @@ def join(
         guardrails=prepared.guardrails,
         failures=prepared.profile.value.failures,
         ledger=ledger,
+        tried=Tried(reading=ledger.reading, ignore=prepared.guardrails.ignore),
         launcher=launcher,
         meter=Watch(around.root, prepared.pack.value, tail_text),
         signals=signals,

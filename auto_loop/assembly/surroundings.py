@@ -1,7 +1,6 @@
 """What a call finds around it: clock, environment, folders, GPUs. Arguments everywhere else, read here once."""
 
 import os
-import secrets
 import socket
 import sys
 import time
@@ -54,7 +53,7 @@ class Surroundings:
             python=sys.executable,
             cores=gpus.cores(),
             clock=time.time,
-            new_token=lambda: secrets.token_hex(16),
+            new_token=lambda: os.urandom(16).hex(),
             probe_gpus=gpus.probe,
             survey=Survey(),
             host=socket.gethostname(),

@@ -13,8 +13,8 @@ from auto_loop.cli.options import verb
 @click.option("--quiet", is_flag=True, help="Do not print where it is.")
 def report(study: str, ledger: str | None, markdown_out: str | None, summary_out: str, quiet: bool) -> None:
     """Write the Markdown report of STUDY, and the JSON of all studies, from the ledger."""
+    from auto_loop.assembly.drawing import draw
     from auto_loop.assembly.named_files import report_files
-    from auto_loop.assembly.redraw import draw
     from auto_loop.assembly.surroundings import Surroundings
     from auto_loop.domain.call import AutorunCall
 

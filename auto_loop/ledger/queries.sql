@@ -189,7 +189,7 @@ SELECT :round AS round, sum(state = 'queued') AS queued, sum(state IN ('starting
 FROM job WHERE loop = :loop AND round = :round;
 
 -- name: configs_tried
-SELECT text FROM config
+SELECT fingerprint FROM config
 WHERE fingerprint IN (
     SELECT job.config FROM loop CROSS JOIN job ON job.loop = loop.number
     WHERE loop.study = :study
@@ -251,3 +251,6 @@ WHERE loop = :loop AND state = 'queued' AND (not_before, position) < (:not_befor
 
 -- name: children_of_job
 SELECT * FROM job_whole WHERE loop = :loop AND parent = :job ORDER BY position;
+
+-- name: config
+SELECT text FROM config WHERE fingerprint = :fingerprint;

@@ -190,12 +190,19 @@ class Reading:
         row = self._db.row("origin_of", fingerprint=fingerprint)
         return None if row is None else rows.origin_of(row)
 
-    def tried(self, study: str, loop: int) -> tuple[Config, ...]:
-        """Every different config that the study has run or runs, and those that this loop will, oldest first.
+    def tried(self, study: str, loop: int) -> tuple[str, ...]:
+        """The fingerprints of every different config that the study has run or runs, and that this loop will.
 
-        What an earlier loop only queued, cancelled or lost was not tried.
+        Oldest first. What an earlier loop only queued, cancelled or lost was not tried.
         """
-        return tuple(Config(row["text"]) for row in self._db.rows("configs_tried", study=study, loop=loop))
+        return tuple(row["fingerprint"] for row in self._db.rows("configs_tried", study=study, loop=loop))
+
+    def config(self, fingerprint: str) -> Config:
+        """The config with this fingerprint; RefusedError when the ledger has none."""
+        row = self._db.row("config", fingerprint=fingerprint)
+        if row is None:
+            raise RefusedError(f"there is no config {fingerprint} in {self._db.file}")
+        return Config(row["text"])
 
     def _jobs(self, found: Iterable[Row]) -> tuple[Job, ...]:
         """Jobs with their attempts, one query a job: for the few that are open."""

@@ -11,7 +11,7 @@ from auto_loop.loop.endings import Known, Logged, ending
 from auto_loop.loop.journal import Journal
 from auto_loop.loop.parts import Parts
 from auto_loop.loop.recover import Live
-from auto_loop.loop.rounds import REMEDY, free_name, seen_configs
+from auto_loop.loop.rounds import REMEDY, free_name
 
 
 def finish(parts: Parts, journal: Journal, live: Live, seen: Exit) -> Attempt:
@@ -88,7 +88,7 @@ def _terms(parts: Parts, job: Job, ended: Attempt, logged: Logged) -> Terms:
         guardrails=parts.guardrails,
         types=parts.types,
         tried_in_lineage=_remedied_before(parts, job, ended) if remedies else 0,
-        seen=seen_configs(parts) if remedies else frozenset(),
+        seen=parts.tried.fingerprints(parts.study, parts.loop) if remedies else frozenset(),
         logged=logged,
     )
 

@@ -17,6 +17,7 @@ from auto_loop.launch.gate import Pass
 from auto_loop.launch.profile import FailurePattern
 from auto_loop.ledger.ledger import Ledger
 from auto_loop.loop.signals import Signals
+from auto_loop.loop.tried import Tried
 from auto_loop.rules.model import Pack
 
 
@@ -112,6 +113,7 @@ class Parts:
     guardrails: Guardrails
     failures: tuple[FailurePattern, ...]
     ledger: Ledger
+    tried: Tried
     launcher: Launcher
     meter: Meter
     signals: Signals

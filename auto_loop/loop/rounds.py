@@ -2,16 +2,13 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import assert_never
 
-from auto_loop.domain.config import Config, Json
+from auto_loop.domain.config import Json
 from auto_loop.domain.event import Event
-from auto_loop.domain.fingerprint import fingerprint_of
 from auto_loop.domain.history import History, ProposalRecord, SilenceRecord
 from auto_loop.domain.job import Job, JobId, NewJob, Origin
 from auto_loop.domain.names import within
-from auto_loop.domain.paths import Path
 from auto_loop.domain.proposal import Accepted, Refusal, Silence, Verdict
 from auto_loop.domain.summary import Summary
 from auto_loop.loop.parts import Parts
@@ -78,24 +75,12 @@ def _of_round(parts: Parts, number: int, summaries: Mapping[JobId, Summary]) -> 
     return History(study=study, jobs=jobs, summaries=known)
 
 
-@lru_cache(maxsize=1 << 16)
-def _fingerprint(config: Config, ignored: tuple[Path, ...]) -> str:
-    """Remembered: a study's configs are asked for again after every round."""
-    return fingerprint_of(config, ignored)
-
-
 def _decide(parts: Parts, history: History, room: int) -> _Decision:
     snapshot = parts.ledger.reading.snapshot(parts.study, parts.loop, 0)
     replaced, history = _replaced(history)
     offer = Rulebook(pack=parts.pack, looked_for=parts.meter.looked_for).propose(snapshot, history, room)
-    ruling = _judge(parts, offer.candidates, seen_configs(parts), room)
+    ruling = _judge(parts, offer.candidates, parts.tried.fingerprints(parts.study, parts.loop), room)
     return _Decision(ruling=ruling, silences=(*replaced, *offer.silences, *ruling.silences))
-
-
-def seen_configs(parts: Parts) -> frozenset[str]:
-    """The fingerprints of every config that the study has tried, or that this loop will."""
-    tried = parts.ledger.reading.tried(parts.study, parts.loop)
-    return frozenset(_fingerprint(config, parts.guardrails.ignore) for config in tried)
 
 
 def _replaced(history: History) -> tuple[tuple[Silence, ...], History]:
