@@ -260,7 +260,7 @@ def test_a_name_is_taken_once_in_a_loop_and_free_in_the_next(ledger: Ledger) -> 
     ledger.add_job(new_job("base", loop=LOOP + 1))
     history = ledger.reading.history(STUDY)
     assert [(job.loop, job.position) for job in history.jobs] == [(LOOP, 1), (LOOP + 1, 1)]
-    assert ledger.reading.tried(STUDY, LOOP) == (new_job("base").config,), "the same config is stored once"
+    assert ledger.reading.tried(STUDY, LOOP) == (new_job("base").config.fingerprint,), "the same config is stored once"
 
 
 def test_a_slot_holds_one_open_attempt(ledger: Ledger) -> None:
@@ -347,9 +347,9 @@ def test_requests_are_answered_once(ledger: Ledger) -> None:
 def test_what_was_launched_and_what_is_open_in_the_study(ledger: Ledger) -> None:
     launched, queued = ledger.add_job(new_job("a")), ledger.add_job(new_job("b"))
     run_attempt(ledger, launched)
-    assert set(ledger.reading.tried(STUDY, LOOP)) == {new_job("a").config, new_job("b").config}
+    assert set(ledger.reading.tried(STUDY, LOOP)) == {new_job("a").config.fingerprint, new_job("b").config.fingerprint}
     ledger.open_loop(STUDY, LOOP + 7, {})
-    assert ledger.reading.tried(STUDY, LOOP + 7) == (new_job("a").config,), "what only waits there was not tried"
+    assert ledger.reading.tried(STUDY, LOOP + 7) == (new_job("a").config.fingerprint,), "what only waits there was not tried"
     assert [job.id for job in ledger.reading.open_jobs(STUDY)] == [launched], "of every loop, for who adopts them"
     assert queued not in {job.id for job in ledger.reading.open_jobs(STUDY)}
 
