@@ -185,10 +185,10 @@ def request_text(request: LaunchRequest, linger_s: float = LINGER_S) -> str:
 
 def write_files(request: LaunchRequest) -> None:
     """Makes the folders of log and papers, and writes the request's files where they are not there already."""
-    for file in (request.log_file, request.claim_file, request.exit_file, request.inner_file):
-        file.parent.mkdir(parents=True, exist_ok=True)
-    for folder in request.folders:
-        folder.mkdir(parents=True, exist_ok=True)
+    files = (request.log_file, request.claim_file, request.exit_file, request.inner_file)
+    for folder in {*(file.parent for file in files), *request.folders}:
+        if not folder.is_dir():
+            folder.mkdir(parents=True, exist_ok=True)
     for file, text in request.files:
         with contextlib.suppress(FileNotFoundError):
             if file.read_text(encoding="utf-8") == text:
