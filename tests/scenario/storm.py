@@ -158,9 +158,10 @@ class Storm(StubLauncher):
         self.breaches += [f"{what}: {job} on {gpus} at {now:.2f}" for what, broken in rules.items() if broken]
 
     def _gpus(self, request: LaunchRequest) -> tuple[str, ...]:
-        numbers = request.env["CUDA_VISIBLE_DEVICES"]
-        by_number = {str(gpu.index): gpu.uuid for gpu in self.world.gpus}
-        return tuple(by_number[number] for number in numbers.split(",") if number)
+        """What the job sees: named by UUID, or by a number."""
+        visible = request.env["CUDA_VISIBLE_DEVICES"].split(",")
+        known = {name: gpu.uuid for gpu in self.world.gpus for name in (str(gpu.index), gpu.uuid)}
+        return tuple(known[name] for name in visible if name)
 
     def _act(self, request: LaunchRequest) -> Act:
         """What becomes of an attempt."""
