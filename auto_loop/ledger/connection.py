@@ -18,6 +18,7 @@ CommitHook: TypeAlias = Callable[[str], None]
 Value: TypeAlias = str | int | float | None
 
 OLDEST_SQLITE = (3, 37, 0)  # strict tables
+_UNDONE = "a part of this transaction failed before; none of it was written"
 
 
 def no_fault(moment: str) -> None:
@@ -127,6 +128,8 @@ class Connection:
         if the failure was caught between them: half a transition is never written.
         """
         if self._depth:
+            if not self._raw.in_transaction:  # undone by SQLite itself: what is written now would be a commit alone
+                raise RuntimeError(_UNDONE)
             with self._joined():
                 yield
             return
@@ -137,7 +140,7 @@ class Connection:
             with self._joined():
                 yield
             if self._broken:
-                raise RuntimeError("a part of this transaction failed before; none of it was written")
+                raise RuntimeError(_UNDONE)
             self._fault("before commit")
             with in_plain_words(self.file):
                 self._raw.execute("COMMIT")

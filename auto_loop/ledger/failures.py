@@ -15,7 +15,13 @@ FAILURES = (sqlite3.Error, UnicodeDecodeError)
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# By SQLite's primary result code: the kind of error, what is said, and what to do. {} is SQLite's own message.
+_NO_ROOM: tuple[type[AutoLoopError], str, str] = (
+    DiskFullError,
+    "the disk is full: the last change was not written ({})",
+    "make room, then go on with --resume; everything before it is safe",
+)
+# By SQLite's result code, the extended one if it is here, else the primary one: the kind of error, what is said, and
+# what to do. {} is SQLite's own message.
 _MEANINGS: dict[int, tuple[type[AutoLoopError], str, str]] = {
     sqlite3.SQLITE_NOTADB: (
         RefusedError,
@@ -31,11 +37,8 @@ _MEANINGS: dict[int, tuple[type[AutoLoopError], str, str]] = {
     sqlite3.SQLITE_CANTOPEN: (RefusedError, "the ledger cannot be opened ({})", "change its rights, or give --ledger"),
     sqlite3.SQLITE_PERM: (RefusedError, "the ledger cannot be opened ({})", "change its rights, or give --ledger"),
     sqlite3.SQLITE_CONSTRAINT: (RefusedError, "the ledger refuses an impossible state ({})", "nothing was written"),
-    sqlite3.SQLITE_FULL: (
-        DiskFullError,
-        "the disk is full: the last change was not written ({})",
-        "make room, then go on with --resume; everything before it is safe",
-    ),
+    sqlite3.SQLITE_FULL: _NO_ROOM,
+    sqlite3.SQLITE_IOERR_SHMSIZE: _NO_ROOM,
     sqlite3.SQLITE_BUSY: (
         AutoLoopError,
         f"another process has held the ledger for {BUSY_S:.0f} s ({{}})",
@@ -74,7 +77,8 @@ def sound(convert: Callable[P, T]) -> Callable[P, T]:
 
 def explained(error: Exception, file: Path) -> AutoLoopError:
     """The error to raise instead: refused where the person must act first, a plain failure elsewhere."""
-    kind, what, hint = _MEANINGS.get(primary_code(error), _UNKNOWN)
+    code = primary_code(error)
+    kind, what, hint = _MEANINGS.get(int(getattr(error, "sqlite_errorcode", code)), _MEANINGS.get(code, _UNKNOWN))
     return kind(Fault(what=what.format(error), where=str(file), hint=hint))
 
 

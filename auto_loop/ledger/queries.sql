@@ -80,7 +80,7 @@ UPDATE attempt SET stop_at = :at, stop_cause = :cause, stop_text = :text, stop_g
 WHERE id = :attempt AND ended_at IS NULL;
 
 -- name: stop_sent
-UPDATE attempt SET stop_sent = 1 WHERE id = :attempt;
+UPDATE attempt SET stop_sent = 1 WHERE id = :attempt AND stop_at IS NOT NULL;
 
 -- name: finish_attempt
 UPDATE attempt

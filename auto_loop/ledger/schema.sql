@@ -124,8 +124,8 @@ CREATE TABLE attempt (
     stop_cause TEXT CHECK ((stop_cause IS NULL) = (stop_at IS NULL)),
     stop_text  TEXT NOT NULL DEFAULT '' CHECK (stop_text = '' OR stop_at IS NOT NULL),
     stop_grace REAL CHECK ((stop_grace IS NULL) = (stop_at IS NULL)),
-    stop_sent  INTEGER NOT NULL DEFAULT 0 CHECK (stop_sent IN (0, 1)),
-    failure    TEXT NOT NULL DEFAULT '' CHECK (failure = '' OR ended_at IS NOT NULL),
+    stop_sent  INTEGER NOT NULL DEFAULT 0 CHECK (stop_sent IN (0, stop_at IS NOT NULL)),
+    failure    TEXT NOT NULL DEFAULT '' CHECK (failure = '' OR (ended_at IS NOT NULL AND outcome <> 'succeeded')),
     CHECK ((ended_at IS NULL) = (outcome IS NULL)),
     CHECK (ended_at IS NOT NULL OR (returncode IS NULL AND cause = '' AND log_tail = '')),
     CHECK ((started_at IS NULL) = (launcher IS NULL) AND (started_at IS NULL) = (pid IS NULL)
