@@ -5,8 +5,22 @@ from pathlib import Path
 
 from auto_loop.domain.config import Config
 from auto_loop.domain.event import Event
-from auto_loop.domain.job import AttemptId, Ending, Handle, JobId, NewAttempt, NewJob, Origin, Outcome
+from auto_loop.domain.failure import Failure
+from auto_loop.domain.job import (
+    AttemptId,
+    Ending,
+    Handle,
+    JobId,
+    NewAttempt,
+    NewJob,
+    Origin,
+    Outcome,
+    StopCause,
+    StopIntent,
+)
 from auto_loop.domain.series import Source
+from auto_loop.domain.slot import SlotState
+from auto_loop.domain.study import Supervisor
 from auto_loop.domain.summary import MetricStats, Summary
 from auto_loop.ledger.ledger import Ledger
 
@@ -67,10 +81,32 @@ def new_attempt(job: JobId, slot: int = 0) -> NewAttempt:
 HANDLE = Handle(launcher="local", pid=4321, start_time=987_654, boot_id="b00t", reference="")
 
 
-def ending(outcome: Outcome = Outcome.SUCCEEDED, at: float = 1_700_000_900.0) -> Ending:
+def ending(outcome: Outcome = Outcome.SUCCEEDED, at: float = 1_700_000_900.0, failure: Failure | None = None) -> Ending:
     if outcome is Outcome.SUCCEEDED:
         return Ending(ended_at=at, outcome=outcome, returncode=0, log_tail="step 500\n")
-    return Ending(ended_at=at, outcome=outcome, returncode=1, cause="OutOfMemoryError", log_tail="Traceback\n")
+    cause, tail = "OutOfMemoryError", "Traceback\n"
+    return Ending(ended_at=at, outcome=outcome, failure=failure, returncode=1, cause=cause, log_tail=tail)
+
+
+def stop_intent(cause: StopCause = StopCause.PERSON, text: str = "asked by a person: “enough”") -> StopIntent:
+    return StopIntent(at=1_700_000_800.5, cause=cause, text=text, grace_s=30.0)
+
+
+def supervisor(study: str = STUDY, pid: int = 77) -> Supervisor:
+    return Supervisor(
+        study=study, host="node1", boot_id="b00t", pid=pid, start_time=123_456, since=1_700_000_001.5, ended_at=None
+    )
+
+
+def slot_state(index: int, cause: str = "") -> SlotState:
+    return SlotState(
+        index=index,
+        place=f"GPU {index}",
+        gpus=(f"GPU-{index}",),
+        numbers=(index,),
+        cause=cause,
+        since=1_700_000_002.5,
+    )
 
 
 def stats(first: float | None, last: float | None) -> MetricStats:

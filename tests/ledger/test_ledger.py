@@ -349,7 +349,9 @@ def test_what_was_launched_and_what_is_open_in_the_study(ledger: Ledger) -> None
     run_attempt(ledger, launched)
     assert set(ledger.reading.tried(STUDY, LOOP)) == {new_job("a").config.fingerprint, new_job("b").config.fingerprint}
     ledger.open_loop(STUDY, LOOP + 7, {})
-    assert ledger.reading.tried(STUDY, LOOP + 7) == (new_job("a").config.fingerprint,), "what only waits there was not tried"
+    assert ledger.reading.tried(STUDY, LOOP + 7) == (new_job("a").config.fingerprint,), (
+        "what only waits there was not tried"
+    )
     assert [job.id for job in ledger.reading.open_jobs(STUDY)] == [launched], "of every loop, for who adopts them"
     assert queued not in {job.id for job in ledger.reading.open_jobs(STUDY)}
 

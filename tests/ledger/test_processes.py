@@ -11,6 +11,7 @@ import pytest
 from auto_loop.domain.job import JobState, Outcome
 from auto_loop.ledger.ledger import Ledger
 from auto_loop.ledger.migrate import migrate, schema_version
+from auto_loop.ledger.queries import migration_texts
 from tests.ledger.make import HANDLE, LOOP, STUDY, Ticks, ending, event, new_attempt, new_job, open_study, run_attempt
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -85,13 +86,15 @@ def test_a_migration_that_fails_leaves_the_version_before(tmp_path: Path) -> Non
     file = tmp_path / "ledger.sqlite3"
     open_study(file).close()
     raw = sqlite3.connect(file, isolation_level=None)
-    step = "ALTER TABLE job ADD COLUMN extra TEXT;\nUPDATE meta SET value = 2 WHERE key = 'schema_version';\nBROKEN;"
+    newest = max(migration_texts())
+    counted = f"UPDATE meta SET value = {newest + 1} WHERE key = 'schema_version'"
+    step = f"ALTER TABLE job ADD COLUMN extra TEXT;\n{counted};\nBROKEN;"
     raw.execute("BEGIN IMMEDIATE")
     with pytest.raises(sqlite3.OperationalError):
-        migrate(raw, 1, {1: "", 2: step})
+        migrate(raw, newest, {newest: "", newest + 1: step})
     raw.close()
     raw = sqlite3.connect(file, isolation_level=None)
-    assert schema_version(raw, file) == 1
+    assert schema_version(raw, file) == newest
     assert "extra" not in {row[1] for row in raw.execute("PRAGMA table_info(job)")}
 
 

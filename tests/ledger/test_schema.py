@@ -18,6 +18,8 @@ HOT = [
     *("tally", "loop", "active_jobs", "queue_head", "attempts_of_job", "open_requests"),
     *("job_starting", "start_attempt", "mark_running", "job_running", "finish_attempt", "job_done"),
     *("record_summary", "record_event", "add_config", "job_requeued", "job_cancelled"),
+    *("ask_to_stop", "stop_sent", "record_slot", "drop_slots", "slots"),
+    *("ensure_supervisor", "supervisor_left", "supervisor", "ahead_of"),
     *("unfinished_loop", "last_loop_number", "round_state", "events", "origin_of", "answer_request"),
 ]
 
@@ -80,7 +82,13 @@ def test_a_hot_query_neither_scans_nor_sorts(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "index"), [("queue_head", "job_queue"), ("active_jobs", "job_active"), ("open_requests", "request_open")]
+    ("name", "index"),
+    [
+        ("queue_head", "job_queue"),
+        ("active_jobs", "job_active"),
+        ("open_requests", "request_open"),
+        ("ahead_of", "job_queue"),
+    ],
 )
 def test_what_is_open_is_found_by_an_index_of_the_open(name: str, index: str) -> None:
     assert any(index in step for step in plan_of(name))
@@ -135,6 +143,8 @@ def test_the_cost_of_a_snapshot_and_of_a_hand_off_does_not_follow_the_study_s_le
     assert many_written <= few_written * 1.1
 
 
+GIVEN = "job, loop, gpus, token, command, output_dir, log_file, claim_file, exit_file, request, created_at"
+GIVEN_OF_B = GIVEN.replace("job", "(SELECT id FROM job WHERE name = 'b')")
 IMPOSSIBLE = {
     "done without an outcome": "UPDATE job SET state = 'done'",
     "an outcome without done": "UPDATE job SET outcome = 'failed'",
@@ -150,9 +160,22 @@ IMPOSSIBLE = {
     "an open attempt with an exit code": "UPDATE attempt SET returncode = 0",
     "a handle without a start": "UPDATE attempt SET launcher = 'local'",
     "a start without a whole handle": "UPDATE attempt SET started_at = 1.0, launcher = 'local'",
-    "a second open attempt of a job": "INSERT INTO attempt SELECT NULL, job, loop, 2, 9, gpus, token, command,"
-    " output_dir, log_file, claim_file, exit_file, request, created_at, NULL, NULL, NULL, NULL, NULL, NULL, NULL,"
-    " NULL, NULL, '', '' FROM attempt",
+    "a second open attempt of a job": f"INSERT INTO attempt ({GIVEN}, number, slot) SELECT {GIVEN}, 2, 9 FROM attempt",
+    "a second open attempt on a slot": f"INSERT INTO attempt ({GIVEN}, number, slot) SELECT {GIVEN_OF_B}, 1, slot"
+    " FROM attempt",
+    "a cause of a stop that nobody asked for": "UPDATE attempt SET stop_cause = 'person'",
+    "words of a stop that nobody asked for": "UPDATE attempt SET stop_text = 'enough'",
+    "a grace of a stop that nobody asked for": "UPDATE attempt SET stop_grace = 30.0",
+    "a stop without a cause": "UPDATE attempt SET stop_at = 1.0, stop_grace = 30.0",
+    "a stop without a grace": "UPDATE attempt SET stop_at = 1.0, stop_cause = 'person'",
+    "a stop sent that nobody asked for": "UPDATE attempt SET stop_sent = 1",
+    "a stop sent twice": "UPDATE attempt SET stop_at = 1.0, stop_cause = 'person', stop_grace = 1.0, stop_sent = 2",
+    "a failure of an open attempt": "UPDATE attempt SET failure = 'crash'",
+    "a failure of a success": "UPDATE attempt SET failure = 'crash', ended_at = 1.0, outcome = 'succeeded'",
+    "a supervisor of no study": "INSERT INTO supervisor SELECT 'none such', 'node1', 'b00t', 1, 1, 1.0, NULL",
+    "a slot of no loop": "INSERT INTO slot SELECT 5, 0, 'GPU 0', '[]', '[]', '', 1.0",
+    "a slot below the first": f"INSERT INTO slot SELECT {LOOP}, -1, 'GPU 0', '[]', '[]', '', 1.0",
+    "a slot whose number is text": f"INSERT INTO slot SELECT {LOOP}, 'one', 'GPU 0', '[]', '[]', '', 1.0",
     "an end of a loop without a reason": "UPDATE loop SET ended_at = 1.0",
     "an answer without a time": "UPDATE request SET answer = 'yes'",
     "a tally that does not add up": "UPDATE tally SET jobs = 7",
@@ -163,6 +186,7 @@ IMPOSSIBLE = {
 def test_an_impossible_state_cannot_be_written(tmp_path: Path, statement: str) -> None:
     ledger = open_study(tmp_path / "ledger.sqlite3")
     ledger.start_attempt(new_attempt(ledger.add_job(new_job("a"))))
+    ledger.add_job(new_job("b"))
     ledger.requests.add(STUDY, "stop")
     with pytest.raises(sqlite3.IntegrityError):
         ledger.reading._db._raw.execute(statement)

@@ -10,14 +10,30 @@ import sys
 from pathlib import Path
 
 from auto_loop.domain.config import Json
+from auto_loop.domain.failure import Failure
 from auto_loop.domain.history import ProposalRecord, SilenceRecord
-from auto_loop.domain.job import Origin, Outcome
+from auto_loop.domain.job import Origin, Outcome, StopCause
 from auto_loop.domain.proposal import Proposal, Silence, Verdict
+from auto_loop.domain.slot import SlotState
+from auto_loop.domain.study import Supervisor
 from auto_loop.ledger.ledger import Ledger
 from auto_loop.ledger.queries import migration_texts
 from auto_loop.ledger.reading import Reading
 from auto_loop.ledger.requests import Requests
-from tests.ledger.make import LOOP, STUDY, ending, event, new_attempt, new_job, open_study, run_attempt, summary
+from tests.ledger.make import (
+    LOOP,
+    STUDY,
+    ending,
+    event,
+    new_attempt,
+    new_job,
+    open_study,
+    run_attempt,
+    slot_state,
+    stop_intent,
+    summary,
+    supervisor,
+)
 
 FOLDER = Path(__file__).parent
 FINGERPRINT = "f" * 64
@@ -28,10 +44,14 @@ def fill(ledger: Ledger) -> None:
     base = ledger.add_job(new_job("base"))
     failed, lost, cancelled = (ledger.add_job(new_job(name)) for name in ("failed", "lost", "cancelled"))
     ledger.finish_attempt(run_attempt(ledger, base, slot=0), ending(), summary("base"))
-    ledger.finish_attempt(run_attempt(ledger, failed, slot=1), ending(Outcome.FAILED), summary("failed", metrics=0))
-    ledger.finish_attempt(ledger.start_attempt(new_attempt(lost, slot=0)), ending(Outcome.LOST))
+    out_of_memory = ending(Outcome.FAILED, failure=Failure.OUT_OF_MEMORY)
+    ledger.finish_attempt(run_attempt(ledger, failed, slot=1), out_of_memory, summary("failed", metrics=0))
+    ledger.finish_attempt(ledger.start_attempt(new_attempt(lost, slot=0)), ending(Outcome.LOST, failure=Failure.LOST))
     ledger.requeue(lost, not_before=1_700_002_000.5)
-    ledger.finish_attempt(run_attempt(ledger, lost, slot=2), ending(Outcome.STOPPED))
+    stopped = run_attempt(ledger, lost, slot=2)
+    ledger.ask_to_stop(stopped, stop_intent())
+    ledger.stop_sent([stopped])
+    ledger.finish_attempt(stopped, ending(Outcome.STOPPED))
     ledger.cancel_job(cancelled, "the loop was stopped")
     origin = Origin(
         parent=base,
@@ -59,7 +79,8 @@ def fill(ledger: Ledger) -> None:
         silence = Silence(parent=failed, cause="no readable history", detail="looked for metrics.jsonl")
         ledger.record_silence(SilenceRecord(loop=LOOP, round=1, silence=silence))
         ledger.record_event(event("round decided"))
-    run_attempt(ledger, child, slot=3)
+    running = run_attempt(ledger, child, slot=3)
+    ledger.ask_to_stop(running, stop_intent(StopCause.STALL, "no sign of life for 900 s"))
     ledger.start_attempt(new_attempt(ledger.add_job(new_job("starting", round=2)), slot=1))
     ledger.add_job(new_job("queued", round=2))
     ledger.record_event(event("job started", child))
@@ -69,6 +90,11 @@ def fill(ledger: Ledger) -> None:
     ledger.ensure_study("another", "default", "script")
     ledger.open_loop("another", LOOP + 60, {})
     ledger.close_loop("another", LOOP + 60, "rounds done")
+    for study in (STUDY, "another"):
+        ledger.record_supervisor(supervisor(study))
+    ledger.supervisor_left("another")
+    cpu = SlotState(index=4, place="CPU, 2 threads", cause="nothing is queued")
+    ledger.record_slots(LOOP, [slot_state(1), slot_state(3), slot_state(2, "another program holds it"), cpu], anew=True)
 
 
 def content(file: Path) -> Json:
@@ -80,6 +106,8 @@ def content(file: Path) -> Json:
         "rounds": [dataclasses.asdict(state) for state in reading.rounds(STUDY, LOOP)],
         "events": [[number, dataclasses.asdict(each)] for number, each in reading.events(LOOP)],
         "requests": [dataclasses.asdict(each) for each in requests.open(STUDY)],
+        "supervisors": [_plain(reading.supervisor(study.name)) for study in reading.studies()],
+        "slots": [dataclasses.asdict(slot) for slot in reading.slots(LOOP)],
         "origin": dataclasses.asdict(reading.origin_of(FINGERPRINT) or Origin()),
         "launch": dict(reading.request_of(reading.history(STUDY).jobs[0].attempts[0].id)),
     }
@@ -87,6 +115,10 @@ def content(file: Path) -> Json:
     requests.close()
     plain: Json = json.loads(json.dumps(said))
     return plain
+
+
+def _plain(supervisor: Supervisor | None) -> Json:
+    return None if supervisor is None else dataclasses.asdict(supervisor)
 
 
 def main() -> int:
