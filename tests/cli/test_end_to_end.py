@@ -123,13 +123,13 @@ def test_a_job_that_dies_is_a_row_with_its_cause_and_last_lines_and_the_others_g
         config(project, "killed", ("log", 0.5), ("log", 0.4), ("kill", "SIGKILL")),
         config(project, "fine", ("log", 0.9), ("log", 0.1)),
     ]
-    done = project.call("autorun", "--cfgs", *cfgs, *CPU, "--concurrency", "1", "--exec")
+    done = project.call("autorun", "--cfgs", *cfgs, *CPU, "--concurrency", "1", "--retries", "0", "--exec")
     assert done.returncode == 1
     assert "Failed: early, cut, killed (their last lines are in the report)." in done.stdout
     assert outcomes(project) == {
         "early": (Outcome.FAILED, 1, "FileNotFoundError: no such dataset: pick_place"),
-        "cut": (Outcome.FAILED, 1, "killed by SIGKILL"),
-        "killed": (Outcome.FAILED, 1, "killed by SIGKILL"),
+        "cut": (Outcome.FAILED, 1, "killed by SIGKILL: by someone, or by the kernel for want of memory"),
+        "killed": (Outcome.FAILED, 1, "killed by SIGKILL: by someone, or by the kernel for want of memory"),
         "fine": (Outcome.SUCCEEDED, 1, ""),
     }
     report = (project.root / "reports/night.md").read_text()
