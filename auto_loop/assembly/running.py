@@ -215,7 +215,8 @@ def report_command(call: AutorunCall, study: str, around: Surroundings) -> Seque
 def farewell(parts: Parts, end: LoopEnd, files: ReportFiles, around: Surroundings, front: Front, *, drawn: bool) -> int:
     """The last lines: how it ended, and where the report is; the exit code."""
     ended = parts.ledger.reading.outcomes(parts.loop)
-    failed = [name for name, outcome in ended.items() if outcome in (Outcome.FAILED, Outcome.LOST)]
+    replaced = parts.ledger.reading.replaced(parts.loop)
+    failed = [n for n, outcome in ended.items() if outcome in (Outcome.FAILED, Outcome.LOST) and n not in replaced]
     front.say(f"Ended: {end.reason}")
     if failed:
         front.say(f"Failed: {', '.join(failed)} (their last lines are in the report).")

@@ -254,3 +254,7 @@ SELECT * FROM job_whole WHERE loop = :loop AND parent = :job ORDER BY position;
 
 -- name: config
 SELECT text FROM config WHERE fingerprint = :fingerprint;
+
+-- name: replaced_in_loop
+SELECT failed.name FROM job JOIN job AS failed ON failed.id = job.parent
+WHERE job.loop = :loop AND job.proposer = 'remedy';

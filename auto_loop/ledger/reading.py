@@ -160,6 +160,10 @@ class Reading:
         found = self._db.rows("outcomes_of_loop", loop=loop)
         return {row["name"]: Outcome(row["outcome"]) if row["outcome"] else None for row in found}
 
+    def replaced(self, loop: int) -> frozenset[str]:
+        """The names of a loop's jobs that failed, and whose place a remedied job has taken."""
+        return frozenset(row["name"] for row in self._db.rows("replaced_in_loop", loop=loop))
+
     def rounds(self, study: str, loop: int) -> tuple[RoundState, ...]:
         """How far each round of a loop is, the first one first."""
         if self.loop(study, loop) is None:
