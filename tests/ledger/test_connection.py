@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from auto_loop.domain.errors import AutoLoopError, RefusedError
+from auto_loop.domain.errors import AutoLoopError, DiskFullError, RefusedError
 from auto_loop.ledger import connection
 from auto_loop.ledger.filesystem import filesystem_of, is_network
 from auto_loop.ledger.ledger import Ledger
@@ -141,6 +141,7 @@ def test_an_odd_file_name_is_only_a_name(tmp_path: Path) -> None:
 
 def test_a_full_disk_is_said_and_the_transaction_undone_whole(tmp_path: Path) -> None:
     ledger = open_study(tmp_path / "ledger.sqlite3")
+    ledger.record_event(event("the one before"))
     raw = ledger.reading._db._raw
     pages = pragma(ledger, "page_count")
     raw.execute(f"PRAGMA max_page_count = {pages}")
@@ -150,10 +151,10 @@ def test_a_full_disk_is_said_and_the_transaction_undone_whole(tmp_path: Path) ->
             for number in range(500):
                 ledger.add_job(new_job(f"job{number}"))
 
-    with pytest.raises(AutoLoopError, match="the disk is full: the last change was not written") as failure:
+    with pytest.raises(DiskFullError, match="the disk is full: the last change was not written"):
         fill()
-    assert not isinstance(failure.value, RefusedError)
     assert ledger.reading.history(STUDY).jobs == ()
+    assert [each.kind for _, each in ledger.reading.events(LOOP)] == ["the one before"]
     raw.execute("PRAGMA max_page_count = 100000")
     fill()
     assert ledger.reading.snapshot(STUDY, LOOP, 1).queued == 500

@@ -11,7 +11,19 @@ from auto_loop.domain.job import JobId, NewAttempt, NewJob
 from auto_loop.ledger.ledger import Ledger
 from auto_loop.ledger.migrate import migrate
 from auto_loop.ledger.queries import SQL, migration_texts, parse_queries, parse_script, schema_text
-from tests.ledger.make import HANDLE, LOOP, STUDY, ending, event, new_attempt, new_job, open_study, run_attempt
+from tests.ledger.make import (
+    HANDLE,
+    LOOP,
+    STUDY,
+    ending,
+    event,
+    new_attempt,
+    new_job,
+    open_study,
+    run_attempt,
+    slot_state,
+    stop_intent,
+)
 
 ROOM = Path(__file__).parents[2] / "auto_loop" / "ledger"
 HOT = [
@@ -120,8 +132,11 @@ def hand_off(ledger: Ledger, prefix: str) -> None:
     """What the loop commits when a job ends and the next takes its slot."""
     old, new = (ledger.add_job(new_job(f"{prefix}{number}")) for number in range(2))
     attempt = run_attempt(ledger, old)
+    ledger.ask_to_stop(attempt, stop_intent())
+    ledger.stop_sent([attempt])
     with ledger.transaction():
         ledger.finish_attempt(attempt, ending())
+        ledger.record_slots(LOOP, [slot_state(0), slot_state(1, "nothing is queued")], anew=True)
         started = ledger.start_attempt(new_attempt(new))
         ledger.mark_running(started, HANDLE, 1.0)
         ledger.record_event(event("job started", new))
@@ -135,6 +150,7 @@ def test_the_cost_of_a_snapshot_and_of_a_hand_off_does_not_follow_the_study_s_le
         read = steps_of(ledger, lambda: ledger.reading.snapshot(STUDY, LOOP, 8))
         return read, steps_of(ledger, lambda: hand_off(ledger, prefix))
 
+    hand_off(ledger, "first")
     finished(ledger, "few", 20)
     few_read, few_written = costs("next")
     finished(ledger, "many", 1500)
