@@ -199,7 +199,7 @@ CREATE TABLE request (
 ) STRICT;
 CREATE INDEX request_open ON request (study, id) WHERE answered_at IS NULL;
 
--- Who drives a study, or did: the flock beside the ledger is the lease, this row only says whose it is.
+-- Who drives a study, or did. The flock beside the ledger is the lease; this row says whose, on another host too.
 CREATE TABLE supervisor (
     study      TEXT PRIMARY KEY REFERENCES study (name),
     host       TEXT NOT NULL,

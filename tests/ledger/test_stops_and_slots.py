@@ -170,6 +170,8 @@ def test_slots_are_of_their_loop_and_recorded_whole_or_not_at_all(ledger: Ledger
     ledger.record_slots(LOOP, [slot_state(0)])
     ledger.record_slots(LOOP + 1, [slot_state(5)], anew=True)
     assert (ledger.reading.slots(LOOP), ledger.reading.slots(LOOP + 1)) == ((slot_state(0),), (slot_state(5),))
+    ledger.record_slots(LOOP, [slot_state(0)], anew=True)
+    assert ledger.reading.slots(LOOP + 1) == (slot_state(5),), "anew in one loop leaves the others"
     with pytest.raises(RefusedError, match="impossible state"):
         ledger.record_slots(LOOP, [slot_state(1), slot_state(-1)], anew=True)
     assert ledger.reading.slots(LOOP) == (slot_state(0),), "not even dropped"
