@@ -39,6 +39,7 @@ _MEANINGS: dict[int, tuple[type[AutoLoopError], str, str]] = {
     sqlite3.SQLITE_CONSTRAINT: (RefusedError, "the ledger refuses an impossible state ({})", "nothing was written"),
     sqlite3.SQLITE_FULL: _NO_ROOM,
     sqlite3.SQLITE_IOERR_SHMSIZE: _NO_ROOM,
+    sqlite3.SQLITE_IOERR_WRITE: _NO_ROOM,  # a quota that is used up, or a disk that is to come back
     sqlite3.SQLITE_BUSY: (
         AutoLoopError,
         f"another process has held the ledger for {BUSY_S:.0f} s ({{}})",
