@@ -19,8 +19,7 @@ def finish(parts: Parts, journal: Journal, live: Live, seen: Exit) -> Attempt:
 
     Call it inside a transaction. Jobs of earlier loops are only judged: nobody drives their loop.
     """
-    logged = _logged(parts, live.attempt, seen)
-    known = Known(log_tail=parts.workshop.log_tail(live.attempt.log_file), logged=logged, stop=live.attempt.stop)
+    known = _known(parts, live.attempt, seen)
     judged = ending(seen, known, parts.failures, parts.workshop.secrets)
     parts.ledger.finish_attempt(live.attempt.id, judged)
     detail: dict[str, Json] = {
@@ -42,21 +41,22 @@ def finish(parts: Parts, journal: Journal, live: Live, seen: Exit) -> Attempt:
         log_tail=judged.log_tail,
     )
     if live.job.loop == parts.loop:
-        _follow(parts, journal, live.job, attempt, logged)
+        _follow(parts, journal, live.job, attempt, known.logged)
     return attempt
 
 
-def _logged(parts: Parts, attempt: Attempt, seen: Exit) -> Logged:
-    """What the run's history tells; it is asked only for what did not go well."""
+def _known(parts: Parts, attempt: Attempt, seen: Exit) -> Known:
+    """What log and history tell; they are asked only for what did not go well, as a hand-off waits for the answer."""
     if seen.returncode == 0 and not seen.error and attempt.stop is None:
-        return Logged(steps=parts.call.steps)
+        return Known(logged=Logged(steps=parts.call.steps))
     latest = parts.meter.latest(attempt.output_dir)
     value = latest.values.get(parts.pack.main_metric)
-    return Logged(
+    logged = Logged(
         last_step=latest.step if latest.points else None,
         steps=parts.call.steps,
         not_finite=value is not None and not math.isfinite(value),
     )
+    return Known(log_tail=parts.workshop.log_tail(attempt.log_file), logged=logged, stop=attempt.stop)
 
 
 def _follow(parts: Parts, journal: Journal, job: Job, ended: Attempt, logged: Logged) -> None:
