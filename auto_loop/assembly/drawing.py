@@ -4,13 +4,17 @@ from datetime import datetime
 
 from auto_loop.assembly.choices import pack_named
 from auto_loop.assembly.redraw import ReportFiles
+from auto_loop.assembly.supervisors import Here, undriven
 from auto_loop.assembly.surroundings import Surroundings
 from auto_loop.domain.errors import AutoLoopError, Fault, MisuseError
+from auto_loop.domain.event import Event
 from auto_loop.domain.secrets import secrets_of
+from auto_loop.domain.study import Study
+from auto_loop.launch import processes
 from auto_loop.ledger.reading import Reading
 from auto_loop.reporting.files import write_markdown, write_summary
 from auto_loop.reporting.lens import Band, Lens
-from auto_loop.reporting.report import report
+from auto_loop.reporting.report import TOLD, Report, report
 from auto_loop.rules import pack as packs
 from auto_loop.rules.model import Pack
 
@@ -23,15 +27,33 @@ def draw(study: str, files: ReportFiles, around: Surroundings) -> None:
         if study not in known:
             raise MisuseError(Fault(what=f"there is no study {study}", hint=f"there: {', '.join(known) or 'none'}"))
         now = around.clock()
-        reports = {
-            one.name: report(reading.history(one.name), lens_of(_pack_of(one.pack, around), around), now)
-            for one in reading.studies()
-        }
+        reports = {one.name: _report(one, reading, around, now, whole=one.name == study) for one in reading.studies()}
     finally:
         reading.close()
     zone = datetime.fromtimestamp(now).astimezone().tzinfo
     write_markdown(reports[study], files.markdown, *([zone] if zone else []))
     write_summary(reports.values(), files.summary)
+
+
+def _report(study: Study, reading: Reading, around: Surroundings, now: float, *, whole: bool) -> Report:
+    """The study's report; `whole`: with what only events tell, which Markdown says and JSON does not."""
+    lens = lens_of(_pack_of(study.pack, around), around)
+    if not whole:
+        return report(reading.history(study.name), lens, now)
+    here = Here(host=around.host, boot_id=processes.boot_id())
+    nobody = undriven(study.name, reading.supervisor(study.name), here)
+    return report(reading.history(study.name), lens, now, events=_events(study.name, reading), undriven=nobody)
+
+
+def _events(study: str, reading: Reading) -> list[Event]:
+    """The events that a report tells of, of all the study's loops."""
+    found = []
+    for loop in reading.loops(study):
+        after = 0
+        while page := reading.events(loop.number, after):
+            found += [event for _, event in page if event.kind in TOLD]
+            after = page[-1][0]
+    return found
 
 
 def lens_of(pack: Pack, around: Surroundings) -> Lens:

@@ -8,9 +8,10 @@ from auto_loop.domain.history import ProposalRecord
 from auto_loop.domain.job import JobId
 from auto_loop.domain.proposal import Verdict
 from auto_loop.reporting import figures
+from auto_loop.reporting.job_report import JobReport
 from auto_loop.reporting.jobs import evidence
 from auto_loop.reporting.markdown import code, cut, fold, inline, table
-from auto_loop.reporting.report import JobReport, LoopReport, Report, RoundReport
+from auto_loop.reporting.report import LoopReport, Report, RoundReport
 
 NO_RULE = "no rule fired"
 # Rows in sight; a longer table is folded away. Those without a place are less worth a look than the refused.

@@ -2,16 +2,19 @@
 
 import json
 from collections.abc import Mapping
+from datetime import tzinfo
 
 from auto_loop.domain.config import Json
 from auto_loop.domain.job import JobState, Outcome
 from auto_loop.domain.series import Source
 from auto_loop.domain.stats import Direction
 from auto_loop.reporting import figures
+from auto_loop.reporting.job_report import Comparison, JobReport, Metric
 from auto_loop.reporting.lens import Lens
 from auto_loop.reporting.lineage import numbers
 from auto_loop.reporting.markdown import block, code, cut, fold, inline, link, table
-from auto_loop.reporting.report import Comparison, JobReport, Metric, Report, RoundReport
+from auto_loop.reporting.report import Report, RoundReport
+from auto_loop.reporting.tries import course, how, which_try
 
 # The key under which evidence names what a computed edit aims at.
 PREDICTS = "predicts"
@@ -72,11 +75,14 @@ def _row(job: JobReport, names: list[str], lens: Lens) -> list[str]:
     cells = [first_to_last(key.get(name)) for name in names]
     if job.main and job.main.stats.best is not None and lens.main_metric in names:
         cells[names.index(lens.main_metric)] += f", best {best(job.main)}"
-    return [f"{job.id} {code(job.name)}", f"{standing(job)}{took}", *cells]
+    tries = f", {told}" if (told := which_try(job)) else ""
+    place = f"; job {job.replaced_by} took its place" if job.replaced_by is not None else ""
+    return [f"{job.id} {code(job.name)}", f"{standing(job)}{took}{tries}{place}", *cells]
 
 
 def _changed(job: JobReport) -> str:
-    return ", ".join(code(cut(change, 60)) for change in job.changes) or figures.NONE
+    told = ", ".join(code(cut(change, 60)) for change in job.changes) or figures.NONE
+    return f"in place of job {job.remedy_of}: {told}" if job.remedy_of is not None else told
 
 
 def metric_name(name: str, lens: Lens) -> str:
@@ -102,10 +108,13 @@ def best(metric: Metric | None) -> str:
 
 
 def standing(job: JobReport) -> str:
-    """How the job ended or stands; what needs a look is in bold."""
+    """How the job ended or stands, a failure with its class; what needs a look is in bold."""
     if job.failed:
-        return f"**{job.outcome}**"
-    return str(job.outcome or job.state)
+        return f"**{how(job)}**"
+    if job.outcome in (Outcome.STOPPED, Outcome.CANCELLED) and job.cause:
+        cause = inline(cut(job.cause, 80))
+        return cause if cause.startswith("stopped") else f"{job.outcome}: {cause}"
+    return how(job)
 
 
 def noise(repeats: Json) -> str:
@@ -127,9 +136,9 @@ def compared(against: Comparison, lens: Lens, repeats: Json) -> str:
     return said
 
 
-def job_block(job: JobReport, report: Report, *, folded: bool = False) -> list[str]:
+def job_block(job: JobReport, report: Report, zone: tzinfo, *, folded: bool = False) -> list[str]:
     """Everything about one job, compactly; the metrics `folded` away if it ended well."""
-    lines = [*_origin(job, report), *_whereabouts(job)]
+    lines = [*_origin(job, report), *_whereabouts(job), *course(job, report, zone)]
     if job.against:
         lines.append(f"- Against its parent: {compared(job.against, report.lens, report.repeats(job.loop))}.")
     lines += [f"- Note from reading it: {inline(note)}" for note in job.reading_notes]
@@ -145,6 +154,10 @@ def _origin(job: JobReport, report: Report) -> list[str]:
         number = f"job {job.parent}, " if job.parent is not None else ""
         config += f", from {number}{code(job.parent_cfg)}"
     lines = [config]
+    if job.remedy_of is not None:
+        failed = report.job(job.remedy_of)
+        name = f" {code(failed.name)}, which {how(failed)}" if failed else ""
+        lines.append(f"- In place of: job {job.remedy_of}{name}")
     if job.changes:
         lines.append(f"- Changed: {', '.join(map(code, job.changes))}")
     if descent := numbers(job, report):
@@ -188,7 +201,7 @@ def _reading(value: Json) -> str:
 
 
 def _whereabouts(job: JobReport) -> list[str]:
-    tries = f", attempt {job.attempts}" if job.attempts > 1 else ""
+    tries = f", {told}" if (told := which_try(job)) else ""
     place = f" in {inline(job.place)}" if job.place else ""
     took = f" after {figures.duration(job.duration_s)}" if job.duration_s is not None else ""
     log = f", log {code(job.log)}" if job.log else ""

@@ -1,8 +1,9 @@
 """A job's lineage: the jobs it descends from, each with what it changed and how far that went."""
 
 from auto_loop.reporting import figures
+from auto_loop.reporting.job_report import JobReport
 from auto_loop.reporting.markdown import code, cut
-from auto_loop.reporting.report import JobReport, Report
+from auto_loop.reporting.report import Report
 
 # Links told at either end of a longer chain.
 FIRST, LAST = 1, 5
@@ -23,7 +24,8 @@ def lineage(job: JobReport, report: Report) -> list[JobReport]:
 def numbers(job: JobReport, report: Report) -> str:
     """`job 1 → job 6 → job 12`, nothing for a job without a grandparent: its parent is told anyway."""
     chain = lineage(job, report)
-    return _joined([f"job {each.id}" for each in chain]) if len(chain) > 2 else ""
+    links = [f"job {each.id}{' (remedy)' if each.remedy_of is not None else ''}" for each in chain]
+    return _joined(links) if len(chain) > 2 else ""
 
 
 def how_it_came_about(job: JobReport, report: Report) -> str:
@@ -39,7 +41,8 @@ def how_it_came_about(job: JobReport, report: Report) -> str:
 def _link(job: JobReport) -> str:
     told = [code(cut(change, 80)) for change in job.changes] or [code(job.name)]
     best = f": {figures.number(job.best)}" if job.best is not None else ""
-    return f"job {job.id} ({', '.join(told)}){best}"
+    kind = "remedy: " if job.remedy_of is not None else ""
+    return f"job {job.id} ({kind}{', '.join(told)}){best}"
 
 
 def _joined(links: list[str]) -> str:

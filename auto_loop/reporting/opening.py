@@ -8,11 +8,13 @@ from auto_loop.domain.proposal import Verdict
 from auto_loop.domain.stats import Direction
 from auto_loop.reporting import figures
 from auto_loop.reporting.attention import MOST, attention
+from auto_loop.reporting.job_report import JobReport
 from auto_loop.reporting.jobs import best, metric_name, noise
 from auto_loop.reporting.lens import Lens
 from auto_loop.reporting.lineage import how_it_came_about
 from auto_loop.reporting.markdown import code, cut, inline, table
-from auto_loop.reporting.report import JobReport, LoopReport, Report, RoundReport
+from auto_loop.reporting.report import LoopReport, Report, RoundReport
+from auto_loop.reporting.troubles import troubles
 from auto_loop.reporting.vitals import banded, highest_and_dead, vital
 
 # Edits told in the table of rounds; the job's block has them all.
@@ -30,9 +32,10 @@ def opening(report: Report, zone: tzinfo) -> list[str]:
         *_best(newest, report),
         *(vital(name, newest, report) for name in banded(newest, report.lens)),
         _decided(newest),
-        _stopped(newest),
+        _stopped(newest, report),
         *attention(newest, report),
         "",
+        *troubles(newest, report, zone),
         "## Round by round",
         "",
         *_rounds(newest, report.lens),
@@ -56,8 +59,20 @@ def _when(loop: LoopReport, report: Report, zone: tzinfo) -> str:
     return (
         f"- **Loop {loop.loop.number}**, {figures.span(loop.loop.started_at, end, zone)} ({took}"
         f"{'' if ended is not None else ', not ended'}): {rounds}, {figures.count(len(loop.jobs), 'job')}:"
-        f" {standings(dict(loop.standing))}."
+        f" {standings(dict(loop.standing))}{_replaced(loop)}."
     )
+
+
+def _replaced(loop: LoopReport) -> str:
+    """How many of the failed had their place taken."""
+    replaced = sum(job.replaced_by is not None for job in loop.jobs)
+    return f" ({replaced} of the failed replaced by a remedied job)" if replaced else ""
+
+
+def _with_code(text: str) -> str:
+    """Text in which commands stand between backticks, as `why` writes them."""
+    parts = text.split("`")
+    return "".join(code(part) if place % 2 else inline(part) for place, part in enumerate(parts))
 
 
 def _best(loop: LoopReport, report: Report) -> list[str]:
@@ -117,7 +132,7 @@ def _silent(loop: LoopReport) -> str:
     """`no rule fired (job 4, job 7)`, a cause once."""
     silences = [record.silence for each in loop.rounds for record in each.silences]
     by_cause = {each.cause: [one.parent for one in silences if one.cause == each.cause] for each in silences}
-    told = {"refused": "every proposal refused"}
+    told = {"refused": "every proposal refused", "replaced": "replaced by a remedied job"}
     return "; ".join(f"{inline(told.get(cause, cause))} ({_listed(jobs)})" for cause, jobs in by_cause.items())
 
 
@@ -126,7 +141,9 @@ def _listed(jobs: list[JobId]) -> str:
     return f"{shown} and {len(jobs) - MOST} more" if len(jobs) > MOST else shown
 
 
-def _stopped(loop: LoopReport) -> str:
+def _stopped(loop: LoopReport, report: Report) -> str:
+    if loop.loop.ended_at is None and report.undriven:
+        return f"- **Why it stopped**: it was left unfinished; {_with_code(report.undriven)}."
     if loop.loop.ended_at is None:
         return "- **Why it stopped**: it has not stopped; this is how it stands so far."
     return f"- **Why it stopped**: {inline(loop.loop.end_reason) or 'no reason is recorded'}."
@@ -167,7 +184,7 @@ def _loops(loops: list[LoopReport], report: Report, zone: tzinfo) -> list[str]:
             figures.moment(loop.loop.started_at, zone),
             standings(dict(loop.standing)),
             f"{best(job.main)}, job {job.id} {code(job.name)}" if job else figures.NONE,
-            inline(loop.loop.end_reason) or ("not ended" if loop.loop.ended_at is None else figures.NONE),
+            inline(loop.loop.end_reason) or ("left unfinished" if loop.loop.ended_at is None else figures.NONE),
         ]
 
     name = report.lens.main_metric

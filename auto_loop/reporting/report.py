@@ -5,86 +5,32 @@ Everything that the Markdown and the JSON say is decided here; they only write i
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import PurePath
 
 from auto_loop.domain.config import Json
+from auto_loop.domain.event import Event
 from auto_loop.domain.history import History, ProposalRecord, SilenceRecord
-from auto_loop.domain.job import Attempt, Job, JobId, JobState, Outcome
-from auto_loop.domain.secrets import masked
+from auto_loop.domain.job import Job, JobId, JobState
 from auto_loop.domain.study import Loop, Study
-from auto_loop.domain.summary import MetricStats, Summary
-from auto_loop.reporting.excerpt import excerpt
-from auto_loop.reporting.lens import Health, Lens
+from auto_loop.reporting.attempts import steps
+from auto_loop.reporting.job_report import Comparison, JobReport, job_report
+from auto_loop.reporting.lens import Lens
+from auto_loop.reporting.outside import all_said, said
+
+# Kinds of events that a report tells of; the rest it knows from the jobs.
+JOB_SETTLED, SLOT_BLOCKED = "job settled", "slot blocked"
+TOLD = frozenset({JOB_SETTLED, SLOT_BLOCKED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Metric:
-    """One metric of one job, under the name that the lens gives it, with the health of its last value."""
+class IdleSlot:
+    """That a slot was left alone for a cause that lay outside of the loop, `times` times, first at `since` (unix s)."""
 
-    name: str
-    stats: MetricStats
-    health: Health | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
-    """A job's best value of the main metric against its parent's. `difference` = own − parent's."""
-
-    parent: JobId
-    parent_best: float
-    best: float
-    difference: float
-    matters: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobReport:
-    """One job. `key` holds the lens's metrics in its order, `metrics` all of them under their logged names.
-
-    `duration_s` is the last attempt's (up to now while it runs); `cause` and `log_lines` are empty unless it failed.
-    """
-
-    id: JobId
-    loop: int
-    round: int
-    name: str
-    cfg: str
-    state: JobState
-    outcome: Outcome | None
-    output_dir: str
-    log: str
     place: str
-    attempts: int
-    duration_s: float | None
-    wandb_url: str = ""
-    parent: JobId | None = None
-    parent_cfg: str = ""
-    proposer: str = ""
-    rule: str = ""
-    reason: str = ""
-    changes: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    evidence: Mapping[str, Json] = field(default_factory=dict)
-    metrics: Mapping[str, MetricStats] = field(default_factory=dict)
-    key: tuple[Metric, ...] = ()
-    main: Metric | None = None
-    against: Comparison | None = None
-    cause: str = ""
-    log_lines: tuple[str, ...] = ()
-    reading_notes: tuple[str, ...] = ()
-
-    @property
-    def failed(self) -> bool:
-        """Whether it ended in a way that needs a look."""
-        return self.outcome in (Outcome.FAILED, Outcome.LOST)
-
-    @property
-    def best(self) -> float | None:
-        """Its best value of the main metric, if it ended well enough to count."""
-        counts = self.main is not None and not self.failed and self.outcome is not Outcome.CANCELLED
-        return self.main.stats.best if counts and self.main is not None else None
+    cause: str
+    since: float
+    times: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +58,7 @@ class LoopReport:
     rounds: tuple[RoundReport, ...]
     best: JobReport | None = None
     standing: Mapping[str, int] = field(default_factory=dict)
+    idle: tuple[IdleSlot, ...] = ()
 
     @property
     def jobs(self) -> tuple[JobReport, ...]:
@@ -121,13 +68,17 @@ class LoopReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """A study at the moment `written_at` (unix s); loops newest first. `known` are all its jobs by number."""
+    """A study at the moment `written_at` (unix s); loops newest first. `known` are all its jobs by number.
+
+    `undriven` says that nobody drives the study's unfinished loop, and how to go on; empty when somebody may.
+    """
 
     study: Study
     written_at: float
     loops: tuple[LoopReport, ...]
     lens: Lens
     known: Mapping[JobId, JobReport] = field(default_factory=dict)
+    undriven: str = ""
 
     def repeats(self, loop: int) -> Json:
         """How many times each config of a loop was run; 1 unless the loop's flags say otherwise."""
@@ -138,96 +89,64 @@ class Report:
         return self.known.get(number)
 
 
-def report(history: History, lens: Lens, now: float) -> Report:
-    """The report of a study as its history stands at `now` (unix s). Jobs that still run are in it."""
+def report(history: History, lens: Lens, now: float, *, events: Sequence[Event] = (), undriven: str = "") -> Report:
+    """The report of a study as its history stands at `now` (unix s). Jobs that still run are in it.
+
+    `events` are those of the kinds in `TOLD`, oldest first; without them the report says less of what was not done.
+    """
     evidence = {each.child: each.proposal.evidence for each in history.proposals if each.child is not None}
     jobs = {
-        job.id: _job(job, history.summaries.get(job.id), lens, now, evidence.get(job.id, {})) for job in history.jobs
+        job.id: job_report(job, history.summaries.get(job.id), lens, now, evidence.get(job.id, {}))
+        for job in history.jobs
     }
-    compared = [_compared(job, jobs, lens) for job in jobs.values()]
+    jobs = _remedied(jobs, history, lens)
+    settled = {each.job: str(each.detail.get("text", "")) for each in events if each.kind == JOB_SETTLED}
+    compared = [
+        replace(_compared(job, jobs, lens), settled=said(settled.get(job.id, ""), lens)) for job in jobs.values()
+    ]
     loops = sorted(history.loops, key=lambda loop: loop.number, reverse=True)
+    idle = [each for each in events if each.kind == SLOT_BLOCKED]
     return Report(
         study=history.study,
         written_at=now,
-        loops=tuple(_loop(loop, [job for job in compared if job.loop == loop.number], history, lens) for loop in loops),
+        loops=tuple(
+            replace(
+                _loop(loop, [job for job in compared if job.loop == loop.number], history, lens),
+                idle=_idle([each for each in idle if each.loop == loop.number], lens),
+            )
+            for loop in loops
+        ),
         lens=lens,
         known={job.id: job for job in compared},
+        undriven=said(undriven, lens),
     )
 
 
-def near(file: str, root: str) -> str:
-    """`file` relative to `root` with forward slashes if it lies below, else as it is."""
-    place = PurePath(file)
-    return place.relative_to(root).as_posix() if root and file and place.is_relative_to(root) else file
+def _remedied(jobs: Mapping[JobId, JobReport], history: History, lens: Lens) -> dict[JobId, JobReport]:
+    """`jobs` with failed ones and the remedied ones that took their place knowing of each other."""
+    sources: dict[JobId, Job] = {job.id: job for job in history.jobs}
+    found = dict(jobs)
+    for job in jobs.values():
+        if job.remedy_of is None or job.remedy_of not in found:
+            continue
+        changed = steps(sources[job.remedy_of].config, sources[job.id].config, lens)
+        found[job.id] = replace(found[job.id], steps=changed)
+        found[job.remedy_of] = replace(found[job.remedy_of], replaced_by=job.id)
+    return found
 
 
-def _job(job: Job, summary: Summary | None, lens: Lens, now: float, evidence: Mapping[str, Json]) -> JobReport:
-    attempt, origin = job.last_attempt, job.origin
-    metrics = summary.metrics if summary else {}
-    key = _key_metrics(metrics, lens)
-    ended_badly = job.outcome not in (None, Outcome.SUCCEEDED)
-    return JobReport(
-        id=job.id,
-        loop=job.loop,
-        round=job.round,
-        name=job.name,
-        cfg=near(job.cfg_file, lens.root),
-        state=job.state,
-        outcome=job.outcome,
-        output_dir=near(attempt.output_dir if attempt else job.output_dir, lens.root),
-        log=near(attempt.log_file, lens.root) if attempt else "",
-        place=_place(attempt),
-        attempts=len(job.attempts),
-        duration_s=_duration(attempt, now),
-        wandb_url=masked(summary.wandb_url, lens.secrets) if summary else "",
-        parent=origin.parent,
-        parent_cfg=near(origin.parent_cfg, lens.root),
-        proposer=origin.proposer,
-        rule=origin.rule,
-        reason=_said(origin.reason, lens),
-        changes=_all_said(origin.changes, lens),
-        notes=_all_said(origin.notes, lens),
-        evidence=evidence,
-        metrics=metrics,
-        key=key,
-        main=next((metric for metric in key if metric.name == lens.main_metric), None),
-        cause=_said((attempt.cause if attempt else "") or job.cause, lens) if ended_badly else "",
-        log_lines=excerpt(attempt.log_tail, lens.secrets) if attempt and ended_badly else (),
-        reading_notes=_all_said(summary.notes, lens) if summary else (),
-    )
-
-
-def _key_metrics(metrics: Mapping[str, MetricStats], lens: Lens) -> tuple[Metric, ...]:
-    """The lens's metrics that the run logged, under any of their aliases."""
-    logged = {lens.canonical(name): stats for name, stats in metrics.items()}
-    found = ((name, metrics.get(name) or logged.get(lens.canonical(name))) for name in lens.shown)
-    return tuple(Metric(name=name, stats=stats, health=_health(name, stats, lens)) for name, stats in found if stats)
-
-
-def _health(name: str, stats: MetricStats, lens: Lens) -> Health | None:
-    band = lens.band(name)
-    return band.health(stats.last) if band and stats.last is not None else None
-
-
-def _place(attempt: Attempt | None) -> str:
-    if attempt is None:
-        return ""
-    return f"slot {attempt.slot}, {'GPU ' + ', '.join(attempt.gpus) if attempt.gpus else 'CPU'}"
-
-
-def _duration(attempt: Attempt | None, now: float) -> float | None:
-    if attempt is None or attempt.started_at is None:
-        return None
-    return max((attempt.ended_at if attempt.ended_at is not None else now) - attempt.started_at, 0.0)
-
-
-def _said(text: str, lens: Lens) -> str:
-    """Text from outside, fit to be shown: secrets masked, files of the project without the way to the project."""
-    return masked(text.replace(f"{lens.root}/", "") if lens.root else text, lens.secrets)
-
-
-def _all_said(texts: tuple[str, ...], lens: Lens) -> tuple[str, ...]:
-    return tuple(_said(text, lens) for text in texts)
+def _idle(events: Sequence[Event], lens: Lens) -> tuple[IdleSlot, ...]:
+    """Each slot's causes, once."""
+    found: dict[tuple[str, str], IdleSlot] = {}
+    for each in events:
+        place, cause = f"slot {each.detail.get('slot')}", said(str(each.detail.get("cause", "")), lens)
+        if where := each.detail.get("where"):
+            place += f" ({where})"
+        known = found.get((place, cause))
+        found[place, cause] = (
+            replace(known, times=known.times + 1) if known else IdleSlot(place=place, cause=cause, since=each.at)
+        )
+    return tuple(found.values())
 
 
 def _compared(job: JobReport, jobs: Mapping[JobId, JobReport], lens: Lens) -> JobReport:
@@ -256,7 +175,7 @@ def _loop(loop: Loop, jobs: list[JobReport], history: History, lens: Lens) -> Lo
     silent = {rounds_of.get(s.silence.parent, s.round) for s in silences}
     numbers = sorted({job.round for job in jobs} | spoken | silent)
     return LoopReport(
-        loop=replace(loop, end_reason=_said(loop.end_reason, lens)),
+        loop=replace(loop, end_reason=said(loop.end_reason, lens)),
         rounds=tuple(
             RoundReport(
                 loop=loop.number,
@@ -283,14 +202,14 @@ def _best(jobs: list[JobReport], lens: Lens) -> JobReport | None:
 
 
 def _safe(record: ProposalRecord, lens: Lens) -> ProposalRecord:
-    proposal = replace(record.proposal, reason=_said(record.proposal.reason, lens))
+    proposal = replace(record.proposal, reason=said(record.proposal.reason, lens))
     edits = record.edits or tuple(f"{path}={value}" for path, value in record.proposal.changes.items())
-    return replace(record, proposal=proposal, edits=_all_said(edits, lens), reasons=_all_said(record.reasons, lens))
+    return replace(record, proposal=proposal, edits=all_said(edits, lens), reasons=all_said(record.reasons, lens))
 
 
 def _quiet(record: SilenceRecord, jobs: list[JobReport], lens: Lens) -> SilenceRecord:
     """`record` with files in the job's own output folder named from there."""
-    detail = _said(record.silence.detail, lens)
+    detail = said(record.silence.detail, lens)
     for job in jobs:
         if job.id == record.silence.parent and job.output_dir:
             detail = detail.replace(f"{job.output_dir}/", "")

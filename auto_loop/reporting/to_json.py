@@ -10,7 +10,9 @@ from auto_loop.domain.job import JobId
 from auto_loop.domain.proposal import Verdict
 from auto_loop.domain.study import Loop
 from auto_loop.domain.summary import stats_to_json
-from auto_loop.reporting.report import JobReport, Report, RoundReport
+from auto_loop.reporting.attempts import AttemptReport
+from auto_loop.reporting.job_report import JobReport
+from auto_loop.reporting.report import Report, RoundReport
 
 SCHEMA = 1
 
@@ -85,6 +87,26 @@ def _job(job: JobReport) -> dict[str, Json]:
         "state": job.state.value,
         "attempts": job.attempts,
         "cause": job.cause,
+        "failure": job.failure.value if job.failure else None,
+        "remedy_of": job.remedy_of,
+        "attempt_list": [_attempt(one) for one in job.tries],
+    }
+
+
+def _attempt(one: AttemptReport) -> dict[str, Json]:
+    """One attempt. One with the outcome "cancelled" never ran and is not counted in `attempts`."""
+    stop = one.stop
+    return {
+        "attempt": one.number,
+        "outcome": one.outcome.value if one.outcome else None,
+        "failure": one.failure.value if one.failure else None,
+        "cause": one.cause,
+        "stop": {"at": stop.at, "by": stop.cause.value, "text": stop.text} if stop else None,
+        "started_at": one.started_at,
+        "ended_at": one.ended_at,
+        "output_dir": one.output_dir,
+        "log": one.log,
+        "resumed": one.resumed,
     }
 
 

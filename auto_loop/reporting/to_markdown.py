@@ -4,10 +4,11 @@ from datetime import UTC, tzinfo
 
 from auto_loop.reporting import figures
 from auto_loop.reporting.decisions import decisions
+from auto_loop.reporting.job_report import JobReport
 from auto_loop.reporting.jobs import MOST_UNFOLDED, job_block, job_table
 from auto_loop.reporting.markdown import code, inline
 from auto_loop.reporting.opening import opening
-from auto_loop.reporting.report import JobReport, LoopReport, Report, RoundReport
+from auto_loop.reporting.report import LoopReport, Report, RoundReport
 
 # Jobs of a study that are all told in full, and at most how many of a round in a larger one: a report of thousands of
 # blocks is too long for people and for the viewers of code hosts.
@@ -20,18 +21,18 @@ def to_markdown(report: Report, zone: tzinfo = UTC) -> str:
     for each in report.loops:
         lines += [f"## Loop {each.loop.number} in full", ""]
         for one in each.rounds:
-            lines += _round(one, each, report)
+            lines += _round(one, each, report, zone)
     lines += [_colophon(report, zone), ""]
     return "\n".join(lines)
 
 
-def _round(one: RoundReport, loop: LoopReport, report: Report) -> list[str]:
+def _round(one: RoundReport, loop: LoopReport, report: Report, zone: tzinfo) -> list[str]:
     lines = [f"### Round {one.number}", ""]
     lines += [*job_table(one, report), ""] if one.jobs else ["No job was started in this round.", ""]
     lines += [f"#### Decided after round {one.number}", "", *decisions(one, loop, report)]
     told = _told_in_full(one, report)
     for job in told:
-        block = job_block(job, report, folded=len(one.jobs) > MOST_UNFOLDED)
+        block = job_block(job, report, zone, folded=len(one.jobs) > MOST_UNFOLDED)
         lines += [f"#### Job {job.id}: {inline(job.name)}", "", *block]
     if others := len(one.jobs) - len(told):
         lines += [f"{figures.count(others, 'further job')} of this round in the JSON beside this report.", ""]

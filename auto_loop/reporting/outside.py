@@ -1,0 +1,23 @@
+"""Text from outside (reasons, causes, files), fit to be shown: secrets masked, the project's own folder left out."""
+
+from collections.abc import Iterable
+from pathlib import PurePath
+
+from auto_loop.domain.secrets import masked
+from auto_loop.reporting.lens import Lens
+
+
+def near(file: str, root: str) -> str:
+    """`file` relative to `root` with forward slashes if it lies below, else as it is."""
+    place = PurePath(file)
+    return place.relative_to(root).as_posix() if root and file and place.is_relative_to(root) else file
+
+
+def said(text: str, lens: Lens) -> str:
+    """`text` with secrets masked, and files of the project without the way to the project."""
+    return masked(text.replace(f"{lens.root}/", "") if lens.root else text, lens.secrets)
+
+
+def all_said(texts: Iterable[str], lens: Lens) -> tuple[str, ...]:
+    """Each of `texts` as `said` gives it."""
+    return tuple(said(text, lens) for text in texts)

@@ -1,0 +1,78 @@
+"""What went wrong in a loop, what was done about it and what came of that, in Markdown; nothing when nothing did."""
+
+from datetime import tzinfo
+
+from auto_loop.domain.job import Outcome
+from auto_loop.reporting import figures
+from auto_loop.reporting.job_report import JobReport
+from auto_loop.reporting.markdown import code, cut, fold, inline, table
+from auto_loop.reporting.report import IdleSlot, LoopReport, Report
+from auto_loop.reporting.tries import followed, how, nth, retried, stopped, went_wrong
+
+TITLE = "What went wrong and what was done"
+# Jobs in sight, jobs behind a fold, and slots; the JSON has every job.
+IN_SIGHT, FOLDED, SLOTS = 8, 100, 8
+_HEADER = ["Job", "What went wrong", "What was done", "How it stands"]
+
+
+def troubles(loop: LoopReport, report: Report, zone: tzinfo) -> list[str]:
+    """The section with its title, or nothing."""
+    jobs = [job for job in loop.jobs if in_trouble(job)]
+    if not jobs and not loop.idle:
+        return []
+    rows = [_row(job, report, zone) for job in jobs[: IN_SIGHT + FOLDED]]
+    lines = [f"## {TITLE}", ""]
+    if rows:
+        lines += [*table(_HEADER, rows[:IN_SIGHT]), ""]
+    if (more := len(jobs) - IN_SIGHT) > 0:
+        which = figures.count(more, "further job") if more <= FOLDED else f"{FOLDED} of {more} further jobs"
+        lines += [*fold(which, table(_HEADER, rows[IN_SIGHT:])), ""]
+    return [*lines, *_idle(loop.idle, zone)]
+
+
+def in_trouble(job: JobReport) -> bool:
+    """Whether it failed, if only at first, or was stopped or withdrawn."""
+    return (
+        any(one.went_wrong or one.stop for one in job.tries)
+        or job.failed
+        or job.outcome in (Outcome.STOPPED, Outcome.CANCELLED)
+    )
+
+
+def _row(job: JobReport, report: Report, zone: tzinfo) -> list[str]:
+    return [_called(job), went_wrong(job), _done(job, report, zone), _came(job, report)]
+
+
+def _called(job: JobReport) -> str:
+    return f"{job.id} {code(job.name)}"
+
+
+def _done(job: JobReport, report: Report, zone: tzinfo) -> str:
+    stops = [stopped(one, zone) for one in job.tries]
+    told = [*stops, retried(job, zone), followed(job, report)]
+    if job.outcome is Outcome.CANCELLED:
+        told.append("not tried again" if job.attempts else "taken out of the queue")
+    return "; ".join(filter(None, told)) or figures.NONE
+
+
+def _came(job: JobReport, report: Report) -> str:
+    """How it stands; of a job whose place was taken, how that other stands."""
+    child = report.job(job.replaced_by) if job.replaced_by is not None else None
+    if child is not None:
+        return f"job {child.id} {how(child)}"
+    if job.failed:
+        return f"**{how(job)}**"
+    at = f" at the {nth(job.attempts)} try" if job.outcome is Outcome.SUCCEEDED and job.attempts > 1 else ""
+    return f"{how(job)}{at}"
+
+
+def _idle(idle: tuple[IdleSlot, ...], zone: tzinfo) -> list[str]:
+    if not idle:
+        return []
+    lines = [
+        f"- {inline(one.place)} was left alone at {figures.moment(one.since, zone)}: {inline(cut(one.cause, 200))}"
+        f"{f' ({one.times} times)' if one.times > 1 else ''}"
+        for one in idle[:SLOTS]
+    ]
+    more = [f"- and {len(idle) - SLOTS} more; `auto-loop why` tells of each"] if len(idle) > SLOTS else []
+    return [*lines, *more, ""]
