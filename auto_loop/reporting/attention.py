@@ -51,7 +51,7 @@ def _dead(loop: LoopReport, report: Report) -> list[str]:
 
 
 def _unreadable(loop: LoopReport) -> list[str]:
-    blank = [job for job in loop.jobs if job.outcome in (Outcome.SUCCEEDED, Outcome.STOPPED) and not job.metrics]
+    blank = [job for job in loop.jobs if job.outcome is Outcome.SUCCEEDED and not job.metrics]
     return [f"{_called(job)} ended without metrics that could be read from {code(job.output_dir)}" for job in blank]
 
 

@@ -4,16 +4,17 @@ import re
 from collections.abc import Sequence
 
 from auto_loop.domain.config import Json
-from auto_loop.domain.history import ProposalRecord
-from auto_loop.domain.job import JobId
+from auto_loop.domain.history import ProposalRecord, SilenceRecord
+from auto_loop.domain.job import JobId, Outcome
 from auto_loop.domain.proposal import Verdict
 from auto_loop.reporting import figures
 from auto_loop.reporting.job_report import JobReport
 from auto_loop.reporting.jobs import evidence
 from auto_loop.reporting.markdown import code, cut, fold, inline, table
 from auto_loop.reporting.report import LoopReport, Report, RoundReport
+from auto_loop.reporting.tries import how
 
-NO_RULE = "no rule fired"
+NO_RULE, NO_HISTORY = "no rule fired", "no readable history"
 # Rows in sight; a longer table is folded away. Those without a place are less worth a look than the refused.
 REFUSED_IN_SIGHT, NO_PLACE_IN_SIGHT = 8, 3
 # Parents and rules named before the fold, and rows behind it; the JSON has them all.
@@ -115,9 +116,17 @@ def _silent(one: RoundReport, report: Report) -> list[str]:
         return []
     lines = ["Jobs that gave no next job:", ""]
     for record in one.silences:
-        detail = f" ({inline(record.silence.detail)})" if record.silence.detail else ""
+        detail = f" ({told})" if (told := _detail(record, report)) else ""
         lines.append(f"- {called(record.silence.parent, report)}: {inline(record.silence.cause)}{detail}")
     return [*lines, ""]
+
+
+def _detail(record: SilenceRecord, report: Report) -> str:
+    """What there is to say of a silence; where to look for a history is no matter when the job had ended badly."""
+    job = report.job(record.silence.parent)
+    if job and not job.metrics and record.silence.cause == NO_HISTORY and job.outcome is not Outcome.SUCCEEDED:
+        return f"it {inline(how(job))}" if job.failed else inline(job.cause)
+    return inline(record.silence.detail)
 
 
 def _who(record: ProposalRecord) -> str:

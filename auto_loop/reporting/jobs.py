@@ -14,7 +14,7 @@ from auto_loop.reporting.lens import Lens
 from auto_loop.reporting.lineage import numbers
 from auto_loop.reporting.markdown import block, code, cut, fold, inline, link, table
 from auto_loop.reporting.report import Report, RoundReport
-from auto_loop.reporting.tries import course, how, which_try
+from auto_loop.reporting.tries import course, how, took, which_try
 
 # The key under which evidence names what a computed edit aims at.
 PREDICTS = "predicts"
@@ -71,13 +71,12 @@ def _numbered(ids: list[int]) -> str:
 
 def _row(job: JobReport, names: list[str], lens: Lens) -> list[str]:
     key = {metric.name: metric for metric in job.key}
-    took = f", {figures.duration(job.duration_s)}" if job.duration_s is not None else ""
     cells = [first_to_last(key.get(name)) for name in names]
     if job.main and job.main.stats.best is not None and lens.main_metric in names:
         cells[names.index(lens.main_metric)] += f", best {best(job.main)}"
-    tries = f", {told}" if (told := which_try(job)) else ""
+    tried = "".join(f", {told}" for told in (took(job), which_try(job)) if told)
     place = f"; job {job.replaced_by} took its place" if job.replaced_by is not None else ""
-    return [f"{job.id} {code(job.name)}", f"{standing(job)}{took}{tries}{place}", *cells]
+    return [f"{job.id} {code(job.name)}", f"{standing(job)}{tried}{place}", *cells]
 
 
 def _changed(job: JobReport) -> str:
@@ -201,11 +200,11 @@ def _reading(value: Json) -> str:
 
 
 def _whereabouts(job: JobReport) -> list[str]:
+    after = f" after {told}" if (told := took(job)) else ""
+    place = f" in {inline(job.place)}" if job.place and job.state is not JobState.QUEUED else ""
     tries = f", {told}" if (told := which_try(job)) else ""
-    place = f" in {inline(job.place)}" if job.place else ""
-    took = f" after {figures.duration(job.duration_s)}" if job.duration_s is not None else ""
     log = f", log {code(job.log)}" if job.log else ""
-    lines = [f"- Outcome: {standing(job)}{took}{place}{tries}", f"- Output: {code(job.output_dir)}{log}"]
+    lines = [f"- Outcome: {standing(job)}{after}{place}{tries}", f"- Output: {code(job.output_dir)}{log}"]
     if job.wandb_url:
         lines.append(f"- W&B: {link(job.wandb_url)}")
     return lines

@@ -44,6 +44,14 @@ def code(text: str) -> str:
     return f"{fence} {text} {fence}" if longest else f"{fence}{text}{fence}"
 
 
+def with_code(text: str) -> str:
+    """`text` to be read as it is, but for what stands between backticks, which is code."""
+    parts = plain(text).split("`")
+    if len(parts) % 2 == 0:
+        return inline(text)
+    return "".join(code(part) if place % 2 else _SPECIAL.sub(r"\\\g<0>", part) for place, part in enumerate(parts))
+
+
 def link(url: str) -> str:
     """`url` as a link if it is one, else as a code span."""
     return f"<{url}>" if re.fullmatch(r"https?://[!-;=?-~]+", url) else code(url)

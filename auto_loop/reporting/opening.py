@@ -12,7 +12,7 @@ from auto_loop.reporting.job_report import JobReport
 from auto_loop.reporting.jobs import best, metric_name, noise
 from auto_loop.reporting.lens import Lens
 from auto_loop.reporting.lineage import how_it_came_about
-from auto_loop.reporting.markdown import code, cut, inline, table
+from auto_loop.reporting.markdown import code, cut, inline, table, with_code
 from auto_loop.reporting.report import LoopReport, Report, RoundReport
 from auto_loop.reporting.troubles import troubles
 from auto_loop.reporting.vitals import banded, highest_and_dead, vital
@@ -67,12 +67,6 @@ def _replaced(loop: LoopReport) -> str:
     """How many of the failed had their place taken."""
     replaced = sum(job.replaced_by is not None for job in loop.jobs)
     return f" ({replaced} of the failed replaced by a remedied job)" if replaced else ""
-
-
-def _with_code(text: str) -> str:
-    """Text in which commands stand between backticks, as `why` writes them."""
-    parts = text.split("`")
-    return "".join(code(part) if place % 2 else inline(part) for place, part in enumerate(parts))
 
 
 def _best(loop: LoopReport, report: Report) -> list[str]:
@@ -143,7 +137,7 @@ def _listed(jobs: list[JobId]) -> str:
 
 def _stopped(loop: LoopReport, report: Report) -> str:
     if loop.loop.ended_at is None and report.undriven:
-        return f"- **Why it stopped**: it was left unfinished; {_with_code(report.undriven)}."
+        return f"- **Why it stopped**: it was left unfinished; {with_code(report.undriven)}."
     if loop.loop.ended_at is None:
         return "- **Why it stopped**: it has not stopped; this is how it stands so far."
     return f"- **Why it stopped**: {inline(loop.loop.end_reason) or 'no reason is recorded'}."

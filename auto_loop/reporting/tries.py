@@ -12,6 +12,7 @@ from auto_loop.reporting.markdown import code, cut, inline
 from auto_loop.reporting.report import Report
 
 CAUSE = 160
+NOT_AGAIN = "not tried again"
 _SUFFIXES = {1: "st", 2: "nd", 3: "rd"}
 
 
@@ -25,12 +26,19 @@ def how(job: JobReport) -> str:
     """How the job ended or stands, and of what class its failure was: `failed: out of memory`."""
     if job.failed and job.failure not in (None, Failure.LOST):
         return f"{job.outcome}: {job.failure}"
+    if job.state is JobState.QUEUED and job.attempts:
+        return f"queued for its {nth(job.attempts + 1)} try"
     return str(job.outcome or job.state)
 
 
+def took(job: JobReport) -> str:
+    """How long its newest try took or has taken; nothing for a job that waits."""
+    return figures.duration(job.duration_s) if job.duration_s is not None and job.state is not JobState.QUEUED else ""
+
+
 def which_try(job: JobReport) -> str:
-    """`3rd try, from its checkpoint`; nothing for a job that was tried once."""
-    if job.attempts < 2:
+    """`3rd try, from its checkpoint`; nothing for a job that was tried once, or that waits."""
+    if job.attempts < 2 or job.state is JobState.QUEUED:
         return ""
     newest = next(one for one in reversed(job.tries) if one.tried)
     return f"{nth(newest.tried)} try{', from its checkpoint' if newest.resumed else ''}"
@@ -58,15 +66,24 @@ def _class(one: AttemptReport) -> str:
     return str(one.failure or one.outcome)
 
 
-def stopped(one: AttemptReport, zone: tzinfo) -> str:
-    """When an attempt was asked to stop, and how long it took to end; nothing if it was not."""
+def stopped(job: JobReport, zone: tzinfo) -> str:
+    """When it was asked to stop, and how long it took to end; of several stops the last. Nothing if it was not."""
+    stops = [one for one in job.tries if one.stop is not None]
+    if not stops:
+        return ""
+    often = f"stopped {len(stops)} times, the last time: " if len(stops) > 1 else ""
+    return f"{often}{asked_to_stop(stops[-1], zone)}"
+
+
+def asked_to_stop(one: AttemptReport, zone: tzinfo) -> str:
+    """`asked to stop at 2026-11-21 01:04 UTC, ended 0.5 s later`; nothing for an attempt that was not."""
     if one.stop is None:
         return ""
-    at = figures.moment(one.stop.at, zone)
+    asked = f"asked to stop at {figures.moment(one.stop.at, zone)}"
     if one.ended_at is None:
-        return f"asked to stop at {at}"
-    took = one.ended_at - one.stop.at
-    return f"asked to stop at {at}, ended {figures.duration(took)} later" if took >= 0 else ""
+        return asked
+    took_s = one.ended_at - one.stop.at
+    return f"{asked}, ended {figures.duration(took_s)} later" if took_s >= 0 else f"{asked}, had ended before"
 
 
 def retried(job: JobReport, zone: tzinfo) -> str:
@@ -76,8 +93,8 @@ def retried(job: JobReport, zone: tzinfo) -> str:
     told = [f"tried again after {_and(pauses)}"] if pauses else []
     if job.state is JobState.QUEUED and started and started[-1].went_wrong:
         at = f" from {figures.moment(job.not_before, zone)} on" if job.not_before else ""
-        told.append(f"is tried again{at}")
-    return ", ".join(told)
+        told.append(f"to be tried again{at}")
+    return "; ".join(told)
 
 
 def followed(job: JobReport, report: Report) -> str:
@@ -88,32 +105,44 @@ def followed(job: JobReport, report: Report) -> str:
         child = report.job(job.replaced_by)
         name = f" {code(child.name)}" if child else ""
         return f"{stepped(child) if child else 'the same config'} as job {job.replaced_by}{name} took its place"
-    if not job.settled:
-        return "not tried again"
-    text = inline(job.settled)
-    return text if "tried" in text.split(":")[0] else f"not tried again: {text}"
+    if "never" in job.settled:  # it says so itself
+        return inline(job.settled)
+    reason = inline(job.settled.removeprefix(f"{NOT_AGAIN}: "))
+    return f"{NOT_AGAIN}: {reason}" if reason else NOT_AGAIN
+
+
+def done(job: JobReport, report: Report, zone: tzinfo) -> str:
+    """What was done after its failures, in their order: tries, and what came of the last."""
+    again, after = retried(job, zone), followed(job, report)
+    if again and after.startswith(NOT_AGAIN):
+        after = f"then no more{after.removeprefix(NOT_AGAIN)}"
+    return "; ".join(filter(None, [again, after]))
 
 
 def course(job: JobReport, report: Report, zone: tzinfo) -> list[str]:
     """List items: each try of a job that had several, its stops, and what followed."""
     lines = []
     if job.attempts > 1:
-        lines += ["- Tries:", *(f"  - {_try(one)}" for one in job.tries if one.tried)]
-    stops = [(stopped(one, zone), one) for one in job.tries]
-    for text, one in stops:
-        if text and one.stop:
-            lines.append(f"- {nth(one.tried).capitalize()} try: {text} ({inline(one.stop.text)})")
-    after = ", ".join(filter(None, [retried(job, zone), followed(job, report)]))
+        lines += ["- Tries:", *(f"  - {_try(one, zone)}" for one in job.tries if one.tried)]
+    else:
+        stops = [one for one in job.tries if one.stop]
+        lines += [f"- {_capital(asked_to_stop(one, zone))} ({inline(one.stop.text)})" for one in stops if one.stop]
+    after = done(job, report, zone)
     return [*lines, *([f"- What followed: {after}"] if after else [])]
 
 
-def _try(one: AttemptReport) -> str:
+def _try(one: AttemptReport, zone: tzinfo) -> str:
     resumed = ", from the checkpoint of the one before" if one.resumed else ""
-    took = one.ended_at - one.started_at if one.ended_at is not None and one.started_at is not None else None
-    after = f" after {figures.duration(took)}" if took is not None else ""
+    took_s = one.ended_at - one.started_at if one.ended_at is not None and one.started_at is not None else None
+    after = f" after {figures.duration(took_s)}" if took_s is not None else ""
     kind = _class(one) if one.went_wrong else str(one.outcome or "runs")
     cause = f": {inline(cut(one.cause, CAUSE))}" if one.cause else ""
-    return f"{nth(one.tried)}{resumed}: {kind}{after}{cause} (log {code(one.log)})"
+    stop = f", {asked_to_stop(one, zone)}" if one.stop else ""
+    return f"{nth(one.tried)}{resumed}: {kind}{after}{cause}{stop} (log {code(one.log)})"
+
+
+def _capital(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"
 
 
 def stepped(child: JobReport) -> str:

@@ -7,7 +7,7 @@ from auto_loop.reporting import figures
 from auto_loop.reporting.job_report import JobReport
 from auto_loop.reporting.markdown import code, cut, fold, inline, table
 from auto_loop.reporting.report import IdleSlot, LoopReport, Report
-from auto_loop.reporting.tries import followed, how, nth, retried, stopped, went_wrong
+from auto_loop.reporting.tries import done, how, nth, stopped, went_wrong
 
 TITLE = "What went wrong and what was done"
 # Jobs in sight, jobs behind a fold, and slots; the JSON has every job.
@@ -17,16 +17,17 @@ _HEADER = ["Job", "What went wrong", "What was done", "How it stands"]
 
 def troubles(loop: LoopReport, report: Report, zone: tzinfo) -> list[str]:
     """The section with its title, or nothing."""
-    jobs = [job for job in loop.jobs if in_trouble(job)]
+    jobs = _by_descent([job for job in loop.jobs if in_trouble(job)])
     if not jobs and not loop.idle:
         return []
-    rows = [_row(job, report, zone) for job in jobs[: IN_SIGHT + FOLDED]]
+    in_sight = IN_SIGHT if len(jobs) > IN_SIGHT + 2 else len(jobs)  # a fold over a row or two hides nothing
+    rows = [_row(job, report, zone) for job in jobs[: in_sight + FOLDED]]
     lines = [f"## {TITLE}", ""]
     if rows:
-        lines += [*table(_HEADER, rows[:IN_SIGHT]), ""]
-    if (more := len(jobs) - IN_SIGHT) > 0:
+        lines += [*table(_HEADER, rows[:in_sight]), ""]
+    if (more := len(jobs) - in_sight) > 0:
         which = figures.count(more, "further job") if more <= FOLDED else f"{FOLDED} of {more} further jobs"
-        lines += [*fold(which, table(_HEADER, rows[IN_SIGHT:])), ""]
+        lines += [*fold(which, table(_HEADER, rows[in_sight:])), ""]
     return [*lines, *_idle(loop.idle, zone)]
 
 
@@ -39,17 +40,29 @@ def in_trouble(job: JobReport) -> bool:
     )
 
 
+def _by_descent(jobs: list[JobReport]) -> list[JobReport]:
+    """`jobs` with each remedied one right behind the one whose place it took."""
+    behind = {job.remedy_of: job for job in jobs if job.remedy_of is not None}
+    known = {job.id for job in jobs}
+    ordered = []
+    for first in (job for job in jobs if job.remedy_of not in known):
+        one: JobReport | None = first
+        while one is not None:
+            ordered.append(one)
+            one = behind.pop(one.id, None)
+    return ordered
+
+
 def _row(job: JobReport, report: Report, zone: tzinfo) -> list[str]:
-    return [_called(job), went_wrong(job), _done(job, report, zone), _came(job, report)]
+    return [_called(job), went_wrong(job), _what_was_done(job, report, zone), _came(job, report)]
 
 
 def _called(job: JobReport) -> str:
     return f"{job.id} {code(job.name)}"
 
 
-def _done(job: JobReport, report: Report, zone: tzinfo) -> str:
-    stops = [stopped(one, zone) for one in job.tries]
-    told = [*stops, retried(job, zone), followed(job, report)]
+def _what_was_done(job: JobReport, report: Report, zone: tzinfo) -> str:
+    told = [stopped(job, zone), done(job, report, zone)]
     if job.outcome is Outcome.CANCELLED:
         told.append("not tried again" if job.attempts else "taken out of the queue")
     return "; ".join(filter(None, told)) or figures.NONE

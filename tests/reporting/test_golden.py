@@ -8,6 +8,7 @@ from auto_loop.reporting.report import report
 from auto_loop.reporting.to_json import to_json
 from auto_loop.reporting.to_markdown import to_markdown
 from tests.reporting.night import LENS, NOW, night
+from tests.reporting.troubled import UNDRIVEN, events, troubled
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "report"
 
@@ -21,6 +22,10 @@ def same(name: str, text: str) -> None:
 
 def test_the_markdown_of_a_night() -> None:
     same("night.md", to_markdown(report(night(), LENS, NOW)))
+
+
+def test_the_markdown_of_a_night_in_which_much_goes_wrong() -> None:
+    same("troubled.md", to_markdown(report(troubled(), LENS, NOW + 250.0, events=events(), undriven=UNDRIVEN)))
 
 
 def test_the_json_of_a_night() -> None:

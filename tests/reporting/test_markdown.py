@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from auto_loop.reporting.markdown import block, code, cut, inline, link, plain, table
+from auto_loop.reporting.markdown import block, code, cut, inline, link, plain, table, with_code
 
 PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 
@@ -74,3 +74,8 @@ def test_only_a_plain_web_address_becomes_a_link() -> None:
     assert link("https://wandb.ai/team/act/runs/abc123") == "<https://wandb.ai/team/act/runs/abc123>"
     assert link("https://wandb.ai/<script>") == "`https://wandb.ai/<script>`"
     assert link("javascript:alert(1)") == "`javascript:alert(1)`"
+
+
+def test_text_with_commands_between_backticks_keeps_them_as_code_and_its_blanks() -> None:
+    assert with_code("left; `auto-loop why` tells *why*") == r"left; `auto-loop why` tells \*why\*"
+    assert with_code("an odd ` one") == r"an odd \` one"

@@ -127,11 +127,11 @@ def test_a_round_without_decisions_says_what_that_means() -> None:
 
 
 def test_files_of_the_project_are_named_from_its_folder_in_texts_too() -> None:
-    folder = f"{ROOT}/outputs/train/loop_{NIGHT}/act_ot_big_batch"
+    folder = f"{ROOT}/outputs/train/loop_{NIGHT}/act_ot_few_features"
     silence = SilenceRecord(
         loop=NIGHT,
         round=1,
-        silence=Silence(parent=JobId(4), cause="no readable history", detail=f"looked for {folder}/metrics.jsonl"),
+        silence=Silence(parent=JobId(5), cause="no readable history", detail=f"looked for {folder}/metrics.jsonl"),
     )
     history = replace(night(), silences=(silence,))
     jobs = tuple(
