@@ -139,9 +139,9 @@ def _idle(events: Sequence[Event], lens: Lens) -> tuple[IdleSlot, ...]:
     """Each slot's causes, once."""
     found: dict[tuple[str, str], IdleSlot] = {}
     for each in events:
-        place, cause = f"slot {each.detail.get('slot')}", said(str(each.detail.get("cause", "")), lens)
-        if where := each.detail.get("where"):
-            place += f" ({where})"
+        place, cause, where = (str(each.detail.get(key, "")) for key in ("slot", "cause", "where"))
+        place = f"slot {place or '?'}{f' ({where})' if where else ''}"
+        cause = said(cause, lens)
         known = found.get((place, cause))
         found[place, cause] = (
             replace(known, times=known.times + 1) if known else IdleSlot(place=place, cause=cause, since=each.at)

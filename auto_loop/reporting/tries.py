@@ -53,7 +53,8 @@ def went_wrong(job: JobReport) -> str:
         told.append(f"{_tries(numbers)}: {ended}" if job.attempts > 1 else ended)
     if job.outcome in (Outcome.STOPPED, Outcome.CANCELLED):
         told.append(inline(cut(job.cause, CAUSE)) or "no cause is recorded")
-    return "; ".join(told)
+    stopping = [one.stop for one in job.tries if one.stop and one.outcome is None]
+    return "; ".join([*told, *(inline(cut(stop.text, CAUSE)) for stop in stopping)]) or figures.NONE
 
 
 def ended_badly(one: AttemptReport) -> str:

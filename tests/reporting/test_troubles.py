@@ -4,15 +4,17 @@ import json
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
 
 from auto_loop.domain.history import History
-from auto_loop.domain.job import JobId, Outcome
+from auto_loop.domain.job import Attempt, JobId, JobState, Outcome
 from auto_loop.reporting.report import report
 from auto_loop.reporting.to_json import to_json
 from auto_loop.reporting.to_markdown import to_markdown
 from auto_loop.reporting.tries import nth
 from auto_loop.reporting.troubles import TITLE
 from tests.reporting.night import KEY, LENS, NIGHT, night
+from tests.reporting.test_report import NASTY, PARSER
 from tests.reporting.troubled import UNDRIVEN, events, troubled
 
 NOW = NIGHT + 950.0
@@ -127,6 +129,52 @@ def test_the_json_has_every_attempt_and_whose_place_a_job_took() -> None:
     assert [one["failure"] for one in jobs[3]["attempt_list"]] == ["transient", "hang"]
     assert jobs[3]["attempt_list"][1]["stop"]["by"] == "start timeout"
     assert [one["outcome"] for one in jobs[5]["attempt_list"]] == ["cancelled", "succeeded"]
+
+
+def test_a_job_that_is_being_stopped_says_why() -> None:
+    jobs = [
+        replace(
+            job,
+            state=JobState.RUNNING,
+            outcome=None,
+            attempts=(replace(job.attempts[0], outcome=None, ended_at=None, cause=""),),
+        )
+        if job.id == 4
+        else job
+        for job in troubled().jobs
+    ]
+    _, wrong, done, stands = row(4, markdown(replace(troubled(), jobs=tuple(jobs))))
+    assert (wrong[:19], done) == ("stopped by ann@box ", "asked to stop at 2025-11-21 01:54 UTC")
+    assert stands == "running"
+
+
+@settings(max_examples=40, deadline=None)
+@given(NASTY)
+def test_no_text_from_outside_changes_the_shape_of_what_is_told(nasty: str) -> None:
+    def blocks(text: str) -> list[str]:
+        jobs = tuple(replace(job, cause=text, attempts=_filled(job.attempts, text)) for job in troubled().jobs)
+        told = tuple(
+            replace(each, detail={"text": text, "slot": text, "where": text, "cause": text}) for each in events()
+        )
+        history = replace(troubled(), jobs=jobs)
+        whole = report(history, LENS, NOW, events=told, undriven=text)
+        return [token.type for token in PARSER.parse(to_markdown(whole))]
+
+    assert blocks(nasty) == blocks("plain")
+
+
+def test_events_that_say_less_than_they_should_cost_no_report() -> None:
+    bare = tuple(replace(each, detail={}) for each in events())
+    text = to_markdown(report(troubled(), LENS, NOW, events=bare))
+    assert row(7, text)[2] == "not tried again"
+    assert "- slot ? was left alone" in text
+
+
+def _filled(attempts: tuple[Attempt, ...], text: str) -> tuple[Attempt, ...]:
+    return tuple(
+        replace(one, cause=text, log_tail=text, log_file=text, stop=replace(one.stop, text=text) if one.stop else None)
+        for one in attempts
+    )
 
 
 @pytest.mark.parametrize(("number", "word"), [(1, "1st"), (2, "2nd"), (3, "3rd"), (4, "4th"), (11, "11th")])
