@@ -83,7 +83,7 @@ def _idle(idle: tuple[IdleSlot, ...], zone: tzinfo) -> list[str]:
     if not idle:
         return []
     lines = [
-        f"- {inline(one.place)} was left alone at {figures.moment(one.since, zone)}: {inline(cut(one.cause, 200))}"
+        f"- {inline(one.place)} was left alone at {figures.moment(one.since, zone)}: {inline(cut(one.cause, 200)) or 'no cause is recorded'}"
         f"{f' ({one.times} times)' if one.times > 1 else ''}"
         for one in idle[:SLOTS]
     ]
