@@ -105,6 +105,9 @@ def build(spec: JobSpec, profile: Profile, options: RunOptions) -> LaunchRequest
     words, text = trainer_words(profile, spec.config, settings, spec.resume_from or str(spec.cfg_file), str(made_file))
     resume = profile.resume_flags if spec.resume_from else ()
     env, own = environment_of(spec, layout, options)
+    if profile.starter is not Starter.PYTHON and not env.get("PYTHONFAULTHANDLER"):
+        # There every end is exit code 1: only the log can tell a segmentation fault from a kill.
+        env, own = {**env, "PYTHONFAULTHANDLER": "1"}, (*own, "PYTHONFAULTHANDLER")
     runs = wandb_folder(spec, profile, options)
     if runs is not None:
         env, own = {**env, "WANDB_DIR": str(runs)}, (*own, "WANDB_DIR")
@@ -212,8 +215,6 @@ def environment_of(spec: JobSpec, layout: Layout, options: RunOptions) -> tuple[
         own["WANDB_ENTITY"] = options.wandb.entity
     if options.wandb.project:
         own["WANDB_PROJECT"] = options.wandb.project
-    # Under accelerate every end is exit code 1: only the log can tell a segmentation fault from a kill.
-    own["PYTHONFAULTHANDLER"] = base.get("PYTHONFAULTHANDLER", "1")
     own["AUTO_LOOP_TOKEN"] = spec.token
     own["AUTO_LOOP_INNER"] = str(spec.files.inner)
     return base | own, tuple(own)
