@@ -82,10 +82,12 @@ def _came(job: JobReport, report: Report) -> str:
 def _idle(idle: tuple[IdleSlot, ...], zone: tzinfo) -> list[str]:
     if not idle:
         return []
-    lines = [
-        f"- {inline(one.place)} was left alone at {figures.moment(one.since, zone)}: {inline(cut(one.cause, 200)) or 'no cause is recorded'}"
-        f"{f' ({one.times} times)' if one.times > 1 else ''}"
-        for one in idle[:SLOTS]
-    ]
+    lines = [_left_alone(one, zone) for one in idle[:SLOTS]]
     more = [f"- and {len(idle) - SLOTS} more; `auto-loop why` tells of each"] if len(idle) > SLOTS else []
     return [*lines, *more, ""]
+
+
+def _left_alone(one: IdleSlot, zone: tzinfo) -> str:
+    cause = inline(cut(one.cause, 200)) or "no cause is recorded"
+    often = f" ({one.times} times)" if one.times > 1 else ""
+    return f"- {inline(one.place)} was left alone at {figures.moment(one.since, zone)}: {cause}{often}"
