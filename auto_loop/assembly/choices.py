@@ -22,11 +22,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice(Generic[T]):
-    """What was chosen, what it was named by, and why."""
+    """What was chosen, what it was named by, and why. `note` is what must not pass in silence."""
 
     value: T
     name: str
     why: str
+    note: str = ""
 
 
 def choose_profile(call: AutorunCall, root: Path) -> Choice[Profile]:
@@ -85,7 +86,8 @@ def choose_slots(call: AutorunCall, around: Surroundings) -> Choice[tuple[Slot, 
     if call.device in ("cpu", "mps") and call.gpus is not None:
         what, hint = f"--device {call.device} uses no GPU", "leave one of the two options out"
         raise MisuseError(Fault(what=what, where=f"--gpus {call.gpus}", hint=hint))
-    chosen: tuple[Gpu, ...] = gpus.choose(call.gpus, visible, found) if call.device in ("cuda", "auto") else ()
+    asked = gpus.still_there(call.gpus, found) if call.resume and call.gpus and found else call.gpus
+    chosen: tuple[Gpu, ...] = gpus.choose(asked, visible, found) if call.device in ("cuda", "auto") else ()
     if call.device == "cuda" and not chosen:
         hint = "NVML shows no GPU that this process may use; --device cpu runs on the CPU"
         raise RefusedError(Fault(what="no GPU to use", where="--device cuda", hint=hint))
@@ -93,28 +95,43 @@ def choose_slots(call: AutorunCall, around: Surroundings) -> Choice[tuple[Slot, 
         chosen,
         gpus_per_job=call.gpus_per_job,
         jobs_per_gpu=call.jobs_per_gpu,
-        concurrency=call.concurrency,
+        concurrency=_concurrency(call, len(chosen)),
         cores=around.cores,
     )
     if call.device == "mps":
         slots = tuple(Slot(index=s.index, device=Device.MPS, cpu_threads=s.cpu_threads) for s in slots)
     if len({gpu.index for gpu in found}) <= max((gpu.index for gpu in found), default=-1):  # one has gone
         slots = tuple(slot.by_uuid() for slot in slots)
-    return Choice(value=slots, name=slots[0].device.value, why=_why_slots(call, chosen))
+    left_out = f"--gpus {call.gpus}: only {asked} answers: the loop goes on with that" if asked != call.gpus else ""
+    why = _why_slots(call, chosen, visible, found)
+    return Choice(value=slots, name=slots[0].device.value, why=why, note=left_out)
+
+
+def _concurrency(call: AutorunCall, chosen: int) -> int | None:
+    """As asked; of a loop that is gone on with on fewer GPUs, as many slots as they make."""
+    room = chosen // max(1, call.gpus_per_job) * call.jobs_per_gpu
+    if call.resume and call.concurrency is not None and room:
+        return min(call.concurrency, room)
+    return call.concurrency
 
 
 def planned_slots(call: AutorunCall) -> Choice[tuple[Slot, ...]]:
     """The slots that a plan shows when the GPUs asked for are not there: the numbers as they were given."""
-    words = [word.strip() for word in (call.gpus or "0").split(",") if word.strip()]
+    words = [word.strip() for word in (call.gpus or "").split(",") if word.strip()] or ["0"]
     absent = tuple(
         Gpu(index=int(word) if word.isdecimal() else at, uuid=word, name="absent", memory_total=0)
         for at, word in enumerate(words)
     )
     slots = gpus.make_slots(absent, gpus_per_job=min(call.gpus_per_job, len(absent)), jobs_per_gpu=call.jobs_per_gpu)
-    return Choice(value=slots[: call.concurrency], name="cuda", why="as asked; not on this machine")
+    why = "as asked; not on this machine" if call.gpus else "a stand-in, for the warnings below"
+    return Choice(value=slots[: call.concurrency], name="cuda", why=why)
 
 
-def _why_slots(call: AutorunCall, chosen: tuple[Gpu, ...]) -> str:
+def _why_slots(call: AutorunCall, chosen: tuple[Gpu, ...], visible: str | None, found: tuple[Gpu, ...]) -> str:
     if chosen:
         return "--gpus" if call.gpus else "the first visible GPUs"
-    return f"--device {call.device}" if call.device in ("cpu", "mps") else "no GPU on this machine, and none asked for"
+    if call.device in ("cpu", "mps"):
+        return f"--device {call.device}"
+    if found:
+        return f"CUDA_VISIBLE_DEVICES={visible} hides every GPU"
+    return "no GPU on this machine, and none asked for"

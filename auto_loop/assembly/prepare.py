@@ -129,7 +129,12 @@ def prepare(call: AutorunCall, around: Surroundings) -> Prepared:
         fields=fields,
         trainer=trainer,
         output_dir=output_dir,
-        warnings=(*warnings, *_reach(call), *_without_gpus(call, slots)),
+        warnings=(
+            *warnings,
+            *_reach(call),
+            *_without_gpus(call, slots),
+            *([slots.note] if slots and slots.note else []),
+        ),
         notes=(*fields.notes, *(f"{one.path}: {note}" for one in configs for note in one.notes)),
     )
 

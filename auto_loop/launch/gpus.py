@@ -14,10 +14,12 @@ DEFAULT_GPUS = 4  # more only when they are asked for: the machine may be shared
 _CPU_SLOTS = 4
 
 
-# A driver that is there and does not work: to go on without GPUs would be a silent fall to the CPU.
-_BROKEN = frozenset(
-    f"NVMLError_{name}" for name in ("LibRmVersionMismatch", "Unknown", "GpuIsLost", "ResetRequired", "IrqIssue")
+# Machines without a driver. All other errors are of one that is there and does not work, or may not be used: to go on
+# without GPUs would be a silent fall to the CPU.
+_NO_DRIVER = frozenset(
+    f"NVMLError_{name}" for name in ("LibraryNotFound", "DriverNotLoaded", "FunctionNotFound", "NotFound")
 )
+_HIDES_ALL = ("", "-1", "NoDevFiles", "void", "none")  # what CUDA_VISIBLE_DEVICES says for none, by CUDA and containers
 
 
 def probe(nvml_module: str = "pynvml") -> tuple[Gpu, ...]:
@@ -31,10 +33,10 @@ def probe(nvml_module: str = "pynvml") -> tuple[Gpu, ...]:
     except (ImportError, OSError):
         return ()
     except Exception as error:  # its errors share no base that every version names
-        if type(error).__name__ in _BROKEN:
-            raise _no_answer(str(error)) from error
-        if type(error).__name__.startswith("NVMLError"):
+        if type(error).__name__ in _NO_DRIVER:
             return ()
+        if type(error).__name__.startswith("NVMLError"):
+            raise _no_answer(str(error)) from error
         raise
     try:
         found = _all(nvml)
@@ -118,10 +120,13 @@ def choose(asked: str | None, visible: str | None, gpus: Sequence[Gpu]) -> tuple
 
     `asked` holds numbers as nvidia-smi shows them, UUIDs or their beginnings, or `all`; `visible` is the inherited
     CUDA_VISIBLE_DEVICES, None when it is not set. () only when nothing was asked for and nothing is visible.
-    RefusedError with every fault: an unknown, hidden or split GPU, or one named twice.
+    RefusedError with every fault: an unknown, hidden or split GPU, one named twice, or a `visible` that means none of
+    the GPUs that are there, as it means others.
     """
     allowed = tuple(gpu for gpu in gpus if visible is None or gpu in _visible(visible, gpus))
     if asked is None:
+        if gpus and not allowed and visible is not None and not hides_all(visible):
+            raise RefusedError(_names_none(visible, gpus))
         return allowed[:DEFAULT_GPUS]
     if asked.strip() == "all":
         return _some(allowed, asked, visible, gpus)
@@ -137,6 +142,22 @@ def choose(asked: str | None, visible: str | None, gpus: Sequence[Gpu]) -> tuple
     if faults:
         raise RefusedError(faults)
     return _some(tuple(chosen), asked, visible, gpus)
+
+
+def hides_all(visible: str) -> bool:
+    """Whether CUDA_VISIBLE_DEVICES was set so that no GPU is used."""
+    return visible.split(",")[0].strip() in _HIDES_ALL
+
+
+def _names_none(visible: str, gpus: Sequence[Gpu]) -> Fault:
+    hint = f"{_said(None, gpus, gpus)}; --device cpu runs on the CPU"
+    return Fault(what="names no GPU of this machine", where=f"CUDA_VISIBLE_DEVICES={visible}", hint=hint)
+
+
+def still_there(asked: str, gpus: Sequence[Gpu]) -> str:
+    """The words of `--gpus` that name a GPU which answers: a loop goes on with those; all when none does."""
+    words = [word.strip() for word in asked.split(",")]
+    return ",".join(word for word in words if word == "all" or _named(word, gpus)) or asked
 
 
 def _some(chosen: tuple[Gpu, ...], asked: str, visible: str | None, gpus: Sequence[Gpu]) -> tuple[Gpu, ...]:

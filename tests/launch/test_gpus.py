@@ -63,7 +63,7 @@ def test_a_lost_gpu_does_not_hide_the_others(error: str) -> None:
     assert numbers(gpus.probe(FAKE)) == [0, 2, 3]
 
 
-@pytest.mark.parametrize("error", ["Unknown", "LibRmVersionMismatch"])
+@pytest.mark.parametrize("error", ["Unknown", "LibRmVersionMismatch", "NoPermission", "Timeout", "Memory"])
 def test_a_driver_that_does_not_work_is_no_machine_without_gpus(error: str) -> None:
     """A loop that took it for one would train on the CPU all night."""
     nvml.BOARDS[:] = [nvml.Board("0:01", "GPU-a", lost="GpuIsLost")]
@@ -90,10 +90,8 @@ def test_shared_memory_tells_nothing() -> None:
         (None, "NoDevFiles", []),
         (None, "none", []),
         (None, " 3 , 2 ", [2, 3]),
-        (None, "9,1", []),
         (None, "1,9,2", [1]),
         (None, "1,,2", [1]),
-        (None, "GPU-0", []),
         (None, "GPU-00000004-aaaa,GPU-00000002-aaaa", [2, 4]),
         (None, "GPU-00000004", [4]),
         ("5,4", None, [5, 4]),
@@ -125,6 +123,29 @@ def test_choice(asked: str | None, visible: str | None, expected: list[int]) -> 
 def test_refused_choice(asked: str, visible: str | None, said: str) -> None:
     with pytest.raises(RefusedError, match=said):
         gpus.choose(asked, visible, EIGHT)
+
+
+@pytest.mark.parametrize("visible", ["8", "GPU-0", "GPU-ffff", "MIG-a", "cuda:0", "all", "9,1"])
+def test_a_visible_gpu_that_is_not_there_is_no_machine_without_gpus(visible: str) -> None:
+    """Whoever named one wants it: on the CPU the job would take days, and nobody would know why."""
+    said = f"CUDA_VISIBLE_DEVICES={visible}: names no GPU of this machine .available: 0, 1, 2.*--device cpu"
+    with pytest.raises(RefusedError, match=said):
+        gpus.choose(None, visible, EIGHT)
+    assert gpus.choose(None, visible, ()) == ()
+
+
+def test_gpus_hidden_on_purpose_are_not_used() -> None:
+    for visible in ("", "-1", " -1 ", "NoDevFiles", "-1,0"):
+        assert gpus.choose(None, visible, EIGHT) == ()
+
+
+def test_a_loop_goes_on_with_the_gpus_that_still_answer() -> None:
+    left = (EIGHT[1], EIGHT[3])
+    assert gpus.still_there("0,1,3", left) == "1,3"
+    assert gpus.still_there(" GPU-00000003-aaaa , GPU-00000000-aaaa", left) == "GPU-00000003-aaaa"
+    assert gpus.still_there("all", left) == "all"
+    with pytest.raises(RefusedError, match="no GPU 0"):
+        gpus.choose(gpus.still_there("0", left), None, left)
 
 
 def test_all_faults_of_a_choice_at_once() -> None:
