@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from auto_loop.assembly.surroundings import Surroundings
 from auto_loop.domain.call import AutorunCall
 from auto_loop.domain.config import Config, Json
 from auto_loop.domain.edits import parse_edits
-from auto_loop.domain.errors import AutoLoopError
+from auto_loop.domain.errors import AutoLoopError, DiskFullError
 from auto_loop.domain.event import Event
 from auto_loop.domain.job import Outcome
 from auto_loop.domain.secrets import secrets_of
@@ -91,7 +91,8 @@ def execute(prepared: Prepared, front: Front, around: Surroundings) -> int:
             redraw.finish()
             front.say(_unfinished(study))
             raise
-        ledger.supervisor_left(study)
+        with suppress(DiskFullError):  # the next supervisor finds that this one is gone
+            ledger.supervisor_left(study)
         drawn = redraw.finish()
         return farewell(parts, end, report_files(prepared.call, study, around), around, front, drawn=drawn)
 

@@ -2,6 +2,7 @@
 
 import errno
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import assert_never
@@ -64,6 +65,7 @@ class Driver:
         self._slots: tuple[SlotState, ...] = ()
         self._signalled: frozenset[AttemptId] = frozenset()
         self._killed: frozenset[AttemptId] = frozenset()
+        self._sent: frozenset[AttemptId] = frozenset()  # SIGTERMs that are not in the ledger yet
         self._intent = Intent.RUN
         self._asked_for = Intent.RUN
         self._looked_at = 0.0
@@ -79,11 +81,11 @@ class Driver:
         self._measuring.add((job, job.attempts[-1]) for job in left)
         while self._end is None:
             self._step()
-        if self._end.finished:
-            while self._live and self._intent in (Intent.RUN, Intent.STOP, Intent.KILL):
-                self._step()
-        if self._intent is not Intent.LEAVE:  # what is left unread then, the next supervisor reads
-            self._measuring.finish()
+        while self._end.finished and self._live and self._intent in (Intent.RUN, Intent.STOP, Intent.KILL):
+            self._step()
+        if self._intent is not Intent.LEAVE:
+            with suppress(DiskFullError):  # what is left unread then, the next supervisor reads
+                self._measuring.finish()
         return self._end
 
     def _step(self) -> None:
@@ -106,8 +108,11 @@ class Driver:
         if not self._no_room:
             self._no_room = f"the disk is full ({error})"
             self._say(f"THE DISK IS FULL: nothing is launched until there is room; what runs goes on.\n{error}")
+        self._intent = max(self._intent, self._parts.signals.intent)
         if self._parts.signals.intent > Intent.DRAIN:
-            self._end = LoopEnd(reason="interrupted while the disk is full; the jobs train on", finished=False)
+            finished = self._end is not None and self._end.finished
+            self._end = LoopEnd(reason="interrupted while the disk is full; the jobs train on", finished=finished)
+            self._intent = Intent.LEAVE
             return
         self._wait(_LOOK_PERIOD_S)
 
@@ -133,9 +138,9 @@ class Driver:
         self._journal.tell()
         for action in actions:
             self._act(action)
-        asked = [one.attempt.id for one in actions if isinstance(one, Terminate) and not one.kill]
-        if asked:
-            ledger.stop_sent(asked)
+        if self._sent:
+            ledger.stop_sent(self._sent)
+            self._sent = frozenset()
 
     def _allowed(self, actions: tuple[Action, ...]) -> tuple[Action, ...]:
         """After the loop's end nothing is begun any more."""
@@ -194,7 +199,7 @@ class Driver:
     def _named(self, request: Request) -> Asked:
         number = request.payload.get("job")
         job = self._parts.ledger.reading.job(JobId(number)) if isinstance(number, int) else None
-        return Asked(request=request, job=job)
+        return Asked(request=request, job=job if job is not None and job.study == self._parts.study else None)
 
     def _heard(self, asked: Sequence[Asked]) -> Intent:
         """What the person wants by now; a change is said once."""
@@ -258,8 +263,10 @@ class Driver:
         """What was written is durable: take it off the list of what is to be written."""
         self._slots = states
         self._unwritten.clear()
-        for live, _ in self._exits:
-            self._live.pop(live.attempt.id, None)
+        gone = {live.attempt.id for live, _ in self._exits}
+        for attempt in gone:
+            self._live.pop(attempt, None)
+        self._signalled, self._killed = self._signalled - gone, self._killed - gone
         self._exits.clear()
         self._measuring.written()
         self._measuring.add(ended)
@@ -328,6 +335,7 @@ class Driver:
     def _terminate(self, attempt: AttemptId, *, kill: bool) -> None:
         self._signalled |= {attempt}
         self._killed |= {attempt} if kill else set()
+        self._sent |= set() if kill else {attempt}
         live = self._live.get(attempt)
         if live is not None and live.handle is not None:
             self._parts.launcher.signal(live.handle, Signal.KILL if kill else Signal.TERM)
@@ -348,13 +356,13 @@ class Driver:
         for event in ended.events:
             self._journal.show(event)
         if ended.reason:
-            self._parts.ledger.close_loop(self._parts.study, self._parts.loop, ended.reason)
             self._end = LoopEnd(reason=ended.reason, finished=True)
         self._work.redraw()
 
     def _idle(self) -> None:
         """Look at what runs when it is time; then wait for the next exit, signal or look, or read one ended run."""
         now = self._work.clock()
+        self._looked_at = min(self._looked_at, now)  # a clock that was set back must not put the loop to sleep
         if now >= self._looked_at + _LOOK_PERIOD_S:
             self._measuring.look(self._live.values(), now - self._looked_at if self._looked_at else 0.0)
             self._looked_at = now
