@@ -11,6 +11,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
+from auto_loop.domain.errors import AutoLoopError, Fault
 from auto_loop.domain.job import Handle
 from auto_loop.launch.base import LaunchRequest
 from auto_loop.launch.claims import claimed, handle_of
@@ -43,7 +44,8 @@ class Keepers:
         """Replaces servers that have ended, so that the next launch need not."""
         for python in [python for python, server in self._servers.items() if server.ended()]:
             self._dismiss(python)
-            self._servers[python] = _Server(python, self._server_file)
+            with contextlib.suppress(OSError):  # the next launch says it, of its own attempt
+                self._servers[python] = _Server(python, self._server_file)
 
     def close(self) -> None:
         """Ends the servers; their keepers go on."""
@@ -71,8 +73,17 @@ class Keepers:
         return answer
 
     def _decided_by_claim(self, request: LaunchRequest) -> Handle:
-        """As after a crash: a tombstone forbids what was not claimed, whoever may still be about to try."""
-        found = claimed(request.claim_file, self._launcher, request.token)
+        """As after a crash: a tombstone forbids what was not claimed, whoever may still be about to try.
+
+        Where none can be made (a full disk) it may run or not. That is no end of the attempt, and no OSError: it would
+        be tried again beside itself.
+        """
+        try:
+            found = claimed(request.claim_file, self._launcher, request.token)
+        except OSError as error:
+            what = f"nobody can tell whether the attempt was started: {error.strerror or error}"
+            hint = "mend that, then go on with --resume; it is not started twice"
+            raise AutoLoopError(Fault(what=what, where=str(request.claim_file), hint=hint)) from error
         if found is None:
             raise OSError("its keeper ended before it had claimed the attempt: was it, or its server, killed?")
         if found.reference != request.token:
