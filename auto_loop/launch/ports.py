@@ -11,7 +11,6 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import gettempdir
 
 from auto_loop.domain.errors import Fault, RefusedError
 from auto_loop.launch.locks import open_lock
@@ -35,12 +34,12 @@ class PortLease:
 
 
 def lease_folder(env: Mapping[str, str]) -> Path:
-    """Where the locks of all of this user's projects lie."""
-    if env.get("AUTO_LOOP_LEASE_DIR"):
-        return Path(env["AUTO_LOOP_LEASE_DIR"])
-    if env.get("XDG_RUNTIME_DIR"):
-        return Path(env["XDG_RUNTIME_DIR"]) / "auto_loop"
-    return Path(gettempdir()) / f"auto_loop-{os.getuid()}"
+    """Where the locks of all of this user's projects lie: one place, whoever starts them.
+
+    Neither XDG_RUNTIME_DIR, which cron and schedulers do not set and which a logout deletes under the jobs that run,
+    nor TMPDIR, which can be another one in each session: two loops would then lock different files for one GPU.
+    """
+    return Path(env.get("AUTO_LOOP_LEASE_DIR") or f"/tmp/auto_loop-{os.getuid()}")  # noqa: S108 (`locks` checks whose)
 
 
 def lease_port(folder: Path) -> PortLease:

@@ -59,10 +59,13 @@ def test_ports_are_outside_the_outgoing_range(tmp_path: Path) -> None:
     lease.close()
 
 
-def test_the_folder_is_the_users_own() -> None:
+def test_the_folder_is_the_users_own_and_one_in_every_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loop of cron's and one of a login's would else lock different files for one GPU."""
+    monkeypatch.setenv("TMPDIR", "/c")
     assert lease_folder({"AUTO_LOOP_LEASE_DIR": "/a", "XDG_RUNTIME_DIR": "/b"}) == Path("/a")
-    assert lease_folder({"XDG_RUNTIME_DIR": "/b"}) == Path("/b/auto_loop")
-    assert lease_folder({}).name == f"auto_loop-{os.getuid()}"
+    plain = lease_folder({})
+    assert plain.name == f"auto_loop-{os.getuid()}"
+    assert lease_folder({"XDG_RUNTIME_DIR": "/b", "TMPDIR": "/c"}) == plain
 
 
 @pytest.mark.parametrize(
