@@ -39,7 +39,7 @@ def lease_folder(env: Mapping[str, str]) -> Path:
     Neither XDG_RUNTIME_DIR, which cron and schedulers do not set and which a logout deletes under the jobs that run,
     nor TMPDIR, which can be another one in each session: two loops would then lock different files for one GPU.
     """
-    return Path(env.get("AUTO_LOOP_LEASE_DIR") or f"/tmp/auto_loop-{os.getuid()}")  # noqa: S108 (`locks` checks whose)
+    return Path(env.get("AUTO_LOOP_LEASE_DIR") or f"/tmp/auto_loop-{os.getuid()}")
 
 
 def lease_port(folder: Path) -> PortLease:
