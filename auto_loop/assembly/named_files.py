@@ -17,6 +17,11 @@ def ledger_file(call: AutorunCall, around: Surroundings) -> Path:
     return around.root / call.ledger if call.ledger else around.layout.ledger_file
 
 
+def pid_file(call: AutorunCall, around: Surroundings) -> Path | None:
+    """Where the supervisor's pid is kept, if anywhere."""
+    return around.root / call.pid_file if call.pid_file else None
+
+
 def report_files(call: AutorunCall, study: str, around: Surroundings) -> ReportFiles:
     """Where the study's report goes."""
     markdown = around.root / call.markdown_out if call.markdown_out else around.layout.report_file(study)

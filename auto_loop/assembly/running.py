@@ -8,19 +8,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from auto_loop.assembly.loops import enter, hold, open_loop, resumed
-from auto_loop.assembly.named_files import ledger_file, report_files, shown
+from auto_loop.assembly.named_files import ledger_file, pid_file, report_files, shown
+from auto_loop.assembly.pid_file import check_pid_file, pid_in
 from auto_loop.assembly.places import lacking_room, written_to
 from auto_loop.assembly.plan_text import printed_plan
 from auto_loop.assembly.prepare import Prepared, prepare, refused_configs
 from auto_loop.assembly.redraw import Redraw, ReportFiles
 from auto_loop.assembly.requests import Requests
 from auto_loop.assembly.surroundings import Surroundings
+from auto_loop.assembly.waiting import failed_jobs
 from auto_loop.domain.call import AutorunCall
 from auto_loop.domain.config import Config, Json
 from auto_loop.domain.edits import parse_edits
 from auto_loop.domain.errors import AutoLoopError, DiskFullError
 from auto_loop.domain.event import Event
-from auto_loop.domain.job import Outcome
 from auto_loop.domain.secrets import secrets_of
 from auto_loop.domain.slot import Device
 from auto_loop.launch.base import Launcher
@@ -38,9 +39,10 @@ from auto_loop.workspace.configs import write_variant
 from auto_loop.workspace.files import tail_text
 
 DONE, WITH_FAILURES, INTERRUPTED = 0, 1, 130
+PREPARING = "Preparing: reading the configs and asking the trainer about them."
 _LOG_TAIL_BYTES = 8 * 1024
 # By path: the package need not be installed, nor lie below the working folder.
-_PROGRAM = Path(__file__).resolve().parent.parent / "__main__.py"
+PROGRAM = Path(__file__).resolve().parent.parent / "__main__.py"
 LauncherFactory = Callable[[], Launcher]
 
 
@@ -56,15 +58,21 @@ class Front:
 def run_autorun(call: AutorunCall, front: Front, around: Surroundings | None = None) -> int:
     """Print the plan, or run the loop to its end; the exit code."""
     around = around or Surroundings.here()
-    if call.resume:
-        call = resumed(call, around)
-    if call.execute:
-        front.say("Preparing: reading the configs and asking the trainer about them.")
-    prepared = prepare(call, around)
+    prepared = checked(call, front.say, around)
     if not call.execute:
         front.say(printed_plan(prepared, around))
         return DONE
     return execute(prepared, front, around)
+
+
+def checked(call: AutorunCall, say: Callable[[str], None], around: Surroundings) -> Prepared:
+    """All that the call needs, found sound; MisuseError or RefusedError with every fault. Nothing is begun."""
+    if call.resume:
+        call = resumed(call, around)
+    check_pid_file(pid_file(call, around), call.pid_file)
+    if call.execute:
+        say(PREPARING)
+    return prepare(call, around)
 
 
 def execute(prepared: Prepared, front: Front, around: Surroundings) -> int:
@@ -73,6 +81,7 @@ def execute(prepared: Prepared, front: Front, around: Surroundings) -> int:
         ledger = stack.enter_context(Ledger.open(ledger_file(prepared.call, around), around.clock, around.fault))
         study, lease = hold(prepared, ledger, front.say, around)
         stack.enter_context(lease)
+        stack.enter_context(pid_in(pid_file(prepared.call, around)))
         prepared = replace(prepared, study=study)
         for text in (*([ledger.note] if ledger.note else []), *prepared.notes, *_loud(prepared)):
             front.say(f"note: {text}")
@@ -210,14 +219,12 @@ def report_command(call: AutorunCall, study: str, around: Surroundings) -> Seque
     """The command that draws the report."""
     files = report_files(call, study, around)
     words = ["--ledger", str(files.ledger), "--markdown-out", str(files.markdown), "--summary-out", str(files.summary)]
-    return [sys.executable, str(_PROGRAM), "report", study, *words, "--quiet"]
+    return [sys.executable, str(PROGRAM), "report", study, *words, "--quiet"]
 
 
 def farewell(parts: Parts, end: LoopEnd, files: ReportFiles, around: Surroundings, front: Front, *, drawn: bool) -> int:
     """The last lines: how it ended, and where the report is; the exit code."""
-    ended = parts.ledger.reading.outcomes(parts.loop)
-    replaced = parts.ledger.reading.replaced(parts.loop)
-    failed = [n for n, outcome in ended.items() if outcome in (Outcome.FAILED, Outcome.LOST) and n not in replaced]
+    failed = failed_jobs(parts.ledger.reading, parts.loop)
     front.say(f"Ended: {end.reason}")
     if failed:
         front.say(f"Failed: {', '.join(failed)} (their last lines are in the report).")

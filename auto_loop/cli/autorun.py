@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from auto_loop.cli.options import (
+    WORDS,
     Words,
     guarding_options,
     leave,
@@ -32,6 +33,8 @@ from auto_loop.cli.options import (
 @wandb_options
 @place_options
 @click.option("--resume", is_flag=True, help="Go on with the study's unfinished loop, with its stored flags.")
+@click.option("--pid-file", metavar="FILE", help="Holds this supervisor's pid while it drives the study.")
+@click.option("--detach", is_flag=True, help="With --exec: check it all, and go on in a process of its own.")
 @click.option("--quiet", is_flag=True, help="Print no progress while it runs.")
 @click.option("--extra", cls=Words, greedy=True, metavar="ARG...", help="Arguments for the trainer, as they are.")
 @click.pass_context
@@ -39,8 +42,12 @@ def autorun(ctx: click.Context, /, **options: Any) -> None:
     """Run configs round after round: launch each on a GPU slot, read what it logged, let rules decide what to change,
     write the next configs, and start the next round. Without --exec the whole plan is printed and nothing is run.
     """
-    from auto_loop.assembly.running import Front, run_autorun  # only now: --help stays quick
+    from auto_loop.assembly.detach import run_detached  # only now: --help stays quick
+    from auto_loop.assembly.running import Front, run_autorun
     from auto_loop.cli.calls import autorun_call
     from auto_loop.cli.progress import console, say
 
-    leave(run_autorun(autorun_call(ctx, options), Front(observer=console(quiet=options["quiet"]), say=say)))
+    call, front = autorun_call(ctx, options), Front(observer=console(quiet=options["quiet"]), say=say)
+    if options["detach"] and call.execute:
+        leave(run_detached(call, ctx.meta[WORDS], front))
+    leave(run_autorun(call, front))

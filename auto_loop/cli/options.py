@@ -18,6 +18,8 @@ import click
 from auto_loop.domain.errors import AutoLoopError
 
 REFUSED, INTERRUPTED = 3, 130
+# Where a context keeps the words as they were given.
+WORDS = "auto_loop.words"
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 
 
@@ -34,6 +36,7 @@ class VerbCommand(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Spread the words of `Words` options out before click parses the line."""
+        ctx.meta[WORDS] = tuple(args)
         return super().parse_args(ctx, list(spread(args, self.get_params(ctx))))
 
     def invoke(self, ctx: click.Context) -> Any:

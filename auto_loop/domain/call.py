@@ -8,7 +8,7 @@ from auto_loop.domain.config import Json
 from auto_loop.domain.errors import Fault, MisuseError
 
 # What a resumed loop may be given anew: how it is called, not what it does.
-_NOT_STORED = frozenset({"execute", "resume", "study", "ledger", "given", "take_over"})
+_NOT_STORED = frozenset({"execute", "resume", "study", "ledger", "given", "take_over", "pid_file"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +48,7 @@ class AutorunCall:
     markdown_out: str | None = None
     resume: bool = False
     take_over: bool = False
+    pid_file: str | None = None
     retries: int = 2
     start_timeout: float = 900.0
     stall_after: float = 3600.0
