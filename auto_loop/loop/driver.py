@@ -4,26 +4,24 @@ import errno
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import assert_never
 
-from auto_loop.domain.config import Json
 from auto_loop.domain.errors import DiskFullError
-from auto_loop.domain.job import Attempt, AttemptId, Exit, Handle, Job, JobId, NewAttempt
+from auto_loop.domain.job import Attempt, Job, JobId
 from auto_loop.domain.request import Request
 from auto_loop.domain.slot import Blocked, Slot, SlotState
 from auto_loop.domain.snapshot import Snapshot
-from auto_loop.launch.base import Running, Signal, Unknown
 from auto_loop.launch.gate import Pass
 from auto_loop.loop.actions import Action, Answer, Cancel, EndRound, Intent, Launch, Leave, Stop, Terminate, heard
-from auto_loop.loop.finish import finish
+from auto_loop.loop.attempts import Attempts
+from auto_loop.loop.intents import Intended, intend, write_intents
 from auto_loop.loop.journal import Journal
 from auto_loop.loop.measuring import Measuring
 from auto_loop.loop.occupancy import changed_states, held_by
-from auto_loop.loop.parts import Order, Parts, Ticket
+from auto_loop.loop.parts import Parts, Ticket
 from auto_loop.loop.plan import due, free_slots, plan
 from auto_loop.loop.pulse import Limits
-from auto_loop.loop.recover import Live, recover
+from auto_loop.loop.recover import recover
 from auto_loop.loop.rounds import end_round
 from auto_loop.loop.stage import Asked, Stage
 from auto_loop.loop.stops import STOP, wanted
@@ -32,6 +30,7 @@ from auto_loop.loop.stops import STOP, wanted
 # ends just then. If the supervisor dies meanwhile, the claim finds the attempt again, and the run is read again.
 _UNWRITTEN_S = 0.02
 _LOOK_PERIOD_S = 1.0
+_NEVER = float("inf")
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -43,14 +42,6 @@ class LoopEnd:
     finished: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Intended:
-    """A launch whose intent was written down."""
-
-    live: Live
-    order: Order
-
-
 class Driver:
     """One loop being driven. `run()` returns when it has ended or was left."""
 
@@ -58,30 +49,26 @@ class Driver:
         self._parts = parts
         self._work = parts.workshop
         self._journal = Journal(parts.study, parts.loop, parts.ledger, parts.observers, parts.workshop.clock)
-        self._live: dict[AttemptId, Live] = {}
-        self._unwritten: list[tuple[AttemptId, Handle, float]] = []
-        self._exits: list[tuple[Live, Exit]] = []
+        self._attempts = Attempts(parts, self._journal)
         self._measuring = Measuring(parts, self._journal)
         self._slots: tuple[SlotState, ...] = ()
-        self._signalled: frozenset[AttemptId] = frozenset()
-        self._killed: frozenset[AttemptId] = frozenset()
-        self._sent: frozenset[AttemptId] = frozenset()  # SIGTERMs that are not in the ledger yet
         self._intent = Intent.RUN
         self._asked_for = Intent.RUN
         self._looked_at = 0.0
-        self._next_start = 0.0
+        self._next_start = _NEVER  # when the next back-off is over, in unix s
         self._no_room = ""
         self._gpu_lost = False  # the others' numbers may have moved up
+        self._lost: dict[int, Blocked] = {}  # as of the last look: none is taken while nothing waits
         self._end: LoopEnd | None = None
 
     def run(self) -> LoopEnd:
         """Drive the loop from wherever the ledger says it stands."""
-        self._live = {live.attempt.id: live for live in recover(self._parts)}
+        self._attempts.take_over(recover(self._parts))
         left = self._parts.ledger.reading.unread_jobs(self._parts.study)
         self._measuring.add((job, job.attempts[-1]) for job in left)
         while self._end is None:
             self._step()
-        while self._end.finished and self._live and self._intent in (Intent.RUN, Intent.STOP, Intent.KILL):
+        while self._end.finished and self._attempts.live and self._intent in (Intent.RUN, Intent.STOP, Intent.KILL):
             self._step()
         if self._intent is not Intent.LEAVE:
             with suppress(DiskFullError):  # what is left unread then, the next supervisor reads
@@ -100,7 +87,7 @@ class Driver:
         if self._no_room:
             self._no_room = ""
             self._say("There is room on the disk again: the loop goes on.")
-        if self._end is None or (self._end.finished and self._live):
+        if self._end is None or (self._end.finished and self._attempts.live):
             self._idle()
 
     def _wait_for_room(self, error: Exception) -> None:
@@ -108,13 +95,12 @@ class Driver:
         if not self._no_room:
             self._no_room = f"the disk is full ({error})"
             self._say(f"THE DISK IS FULL: nothing is launched until there is room; what runs goes on.\n{error}")
-        self._intent = max(self._intent, self._parts.signals.intent)
         if self._parts.signals.intent > Intent.DRAIN:
             finished = self._end is not None and self._end.finished
             self._end = LoopEnd(reason="interrupted while the disk is full; the jobs train on", finished=finished)
             self._intent = Intent.LEAVE
             return
-        self._wait(_LOOK_PERIOD_S)
+        self._attempts.wait(_LOOK_PERIOD_S)
 
     def _turn(self) -> None:
         """Write down what ended, plan, write the intents down, then act on them."""
@@ -126,21 +112,19 @@ class Driver:
                 stage = self._stage(snapshot, passes)
                 actions = self._allowed(plan(snapshot, stage, self._work.clock()))
                 launches = [self._intend(one, passes) for one in actions if isinstance(one, Launch)]
-                self._write_intents(actions)
+                write_intents(self._parts, self._journal, actions, self._attempts.live)
                 states = self._write_slots(snapshot, stage, launches)
             self._committed(ended, states)
             for one in launches:
                 passes.pop(one.live.attempt.slot)
-                self._launch(one)
+                self._attempts.start(one)
         finally:
             for unused in passes.values():
                 unused.close()
         self._journal.tell()
         for action in actions:
             self._act(action)
-        if self._sent:
-            ledger.stop_sent(self._sent)
-            self._sent = frozenset()
+        self._attempts.write_sent()
 
     def _allowed(self, actions: tuple[Action, ...]) -> tuple[Action, ...]:
         """After the loop's end nothing is begun any more."""
@@ -157,19 +141,19 @@ class Driver:
         stage = Stage(
             slots=self._parts.slots,
             intent=self._heard(asked),
-            adopted=self._of_earlier_loops(),
+            adopted=[live.attempt for live in self._attempts.of_earlier_loops()],
             over=over,
             grace_s=call.grace,
             limits=Limits(
                 start_timeout_s=call.start_timeout, stall_after_s=call.stall_after, job_timeout_s=call.job_timeout
             ),
             pulses=self._measuring.pulses,
-            signalled=self._signalled,
-            killed=self._killed,
+            signalled=self._attempts.signalled,
+            killed=self._attempts.killed,
             asked=asked,
         )
         waiting = due(snapshot.queue, now)
-        self._next_start = min((job.not_before for job in snapshot.queue if job.not_before > now), default=0.0)
+        self._next_start = min((job.not_before for job in snapshot.queue if job.not_before > now), default=_NEVER)
         if not waiting or over or stage.intent is not Intent.RUN:
             return stage
         held_back = self._work.room()
@@ -180,17 +164,17 @@ class Driver:
 
     def _admit(self, free: Sequence[Slot], wanted_slots: int, passes: dict[int, Pass]) -> dict[int, Blocked]:
         """Which free slots take no job now; one after another, so that no lock is taken that nobody needs."""
-        ended = {live.attempt.id for live, _ in self._exits}
-        running = (live.attempt for live in self._live.values() if live.attempt.id not in ended)
-        ours = frozenset(uuid for attempt in running for uuid in attempt.gpus)
+        ours = frozenset(uuid for live in self._attempts.going_on() for uuid in live.attempt.gpus)
         blocked: dict[int, Blocked] = {}
         for slot in free:
             if len(passes) == wanted_slots:
                 break
             answer = self._work.admit((slot,), ours)[slot.index]
+            self._lost.pop(slot.index, None)
             if isinstance(answer, Blocked):
                 blocked[slot.index] = answer
                 self._gpu_lost |= answer.lost
+                self._lost |= {slot.index: answer} if answer.lost else {}
             else:
                 passes[slot.index] = answer
                 ours |= {gpu.uuid for gpu in slot.gpus}
@@ -207,51 +191,28 @@ class Driver:
         if intent is not self._intent:
             by = next((one.by for one in asked if one.request.kind == STOP and one.of_study), "")
             self._intent = intent
-            self._say(heard(intent, len(self._live), self._parts.call.grace, by))
+            self._say(heard(intent, len(self._attempts.live), self._parts.call.grace, by))
         return intent
 
     def _say(self, text: str) -> None:
         self._journal.say("said", None, {"text": text})
 
-    def _of_earlier_loops(self) -> list[Attempt]:
-        ended = {live.attempt.id for live, _ in self._exits}
-        others = (live for live in self._live.values() if live.job.loop != self._parts.loop)
-        return [live.attempt for live in others if live.attempt.id not in ended]
-
     def _write_facts(self) -> list[tuple[Job, Attempt]]:
-        """RUNNING for what was started, DONE for what has exited and what follows it, summaries of what was read.
+        """What was started, what has ended and what follows it, summaries of what was read.
 
-        One commit with the intents that follow. What was written is forgotten only when that is durable.
+        One commit with the intents that follow.
         """
-        for attempt_id, handle, started_at in self._unwritten:
-            self._parts.ledger.mark_running(attempt_id, handle, started_at)
-        ended = [(live.job, finish(self._parts, self._journal, live, seen)) for live, seen in self._exits]
+        ended = self._attempts.write()
         self._measuring.write()
         return ended
 
-    def _write_intents(self, actions: Sequence[Action]) -> None:
-        """Stops, withdrawals and answers."""
-        for action in actions:
-            match action:
-                case Stop(attempt=attempt, stop=stop):
-                    self._parts.ledger.ask_to_stop(attempt.id, stop)
-                    live = self._live.get(attempt.id)
-                    name = live.job.name if live else ""
-                    self._journal.write("job stopping", attempt.job, {"job": name, "cause": stop.text})
-                case Cancel(job=job, cause=cause):
-                    self._parts.ledger.cancel_job(job.id, cause)
-                    self._journal.write("job withdrawn", job.id, {"job": job.name, "cause": cause})
-                case Answer(request=request, text=text):
-                    self._parts.ledger.requests.answer(request.id, text)
-                case _:
-                    continue
-
-    def _write_slots(self, snapshot: Snapshot, stage: Stage, launches: Sequence[_Intended]) -> tuple[SlotState, ...]:
+    def _write_slots(self, snapshot: Snapshot, stage: Stage, launches: Sequence[Intended]) -> tuple[SlotState, ...]:
         """Why slots are idle, kept where it has changed; the states as they are now."""
         started = {one.live.attempt.slot: one.live.job.name for one in launches}
-        earlier = [live.job.name for live in self._live.values() if live.job.loop != self._parts.loop]
+        earlier = [live.job.name for live in self._attempts.of_earlier_loops()]
         holders = held_by(snapshot, stage, earlier) | started
-        changes, states = changed_states(self._slots, snapshot, stage, holders, self._work.clock())
+        shown = replace(stage, blocked={**self._lost, **stage.blocked})
+        changes, states = changed_states(self._slots, snapshot, shown, holders, self._work.clock())
         if changes:
             self._parts.ledger.record_slots(self._parts.loop, changes, anew=not self._slots)
         for one in changes:
@@ -259,86 +220,33 @@ class Driver:
                 self._journal.write("slot blocked", None, {"slot": one.index, "where": one.place, "cause": one.cause})
         return states
 
+    def _intend(self, action: Launch, passes: dict[int, Pass]) -> Intended:
+        job, slot = action.job, action.slot.by_uuid() if self._gpu_lost else action.slot
+        number, token = len(job.attempts) + 1, self._work.new_token()
+        ticket = Ticket(job=job, slot=slot, number=number, token=token, entry=passes[slot.index])
+        return intend(self._parts, self._journal, ticket)
+
     def _committed(self, ended: list[tuple[Job, Attempt]], states: tuple[SlotState, ...]) -> None:
         """What was written is durable: take it off the list of what is to be written."""
         self._slots = states
-        self._unwritten.clear()
-        gone = {live.attempt.id for live, _ in self._exits}
-        for attempt in gone:
-            self._live.pop(attempt, None)
-        self._signalled, self._killed = self._signalled - gone, self._killed - gone
-        self._exits.clear()
+        self._attempts.written()
         self._measuring.written()
         self._measuring.add(ended)
-
-    def _intend(self, action: Launch, passes: dict[int, Pass]) -> _Intended:
-        """The intent to launch, written down; nothing has been started yet."""
-        job, number, slot = action.job, len(action.job.attempts) + 1, action.slot
-        if self._gpu_lost:
-            slot = slot.by_uuid()
-        ticket = Ticket(job=job, slot=slot, number=number, token=self._work.new_token(), entry=passes[slot.index])
-        order = self._work.order(ticket)
-        request = order.request
-        shown: dict[str, Json] = {"env": {name: request.env[name] for name in request.own_env}}
-        new = NewAttempt(
-            job=job.id,
-            slot=slot.index,
-            gpus=tuple(gpu.uuid for gpu in slot.gpus),
-            token=request.token,
-            command=request.argv,
-            output_dir=order.output_dir,
-            log_file=str(request.log_file),
-            claim_file=str(request.claim_file),
-            exit_file=str(request.exit_file),
-            request=shown | ({"resume_from": order.resume_from} if order.resume_from else {}),
-        )
-        attempt_id = self._parts.ledger.start_attempt(new)
-        detail: dict[str, Json] = {"job": job.name, "slot": slot.index, "where": slot.place, "log": new.log_file}
-        if number > 1:
-            detail |= {"attempt": number, "resume_from": order.resume_from}
-        self._journal.write("job started", job.id, detail)
-        now = self._work.clock()
-        attempt = Attempt.of(new, id=attempt_id, number=number, created_at=now)
-        live = Live(job=job, attempt=attempt, handle=None, started_at=now)
-        return _Intended(live=live, order=replace(order, request=replace(request, attempt=attempt_id)))
-
-    def _launch(self, one: _Intended) -> None:
-        """Start the process. What cannot be started at all has ended there and then."""
-        live = one.live
-        try:
-            handle = self._parts.launcher.launch(one.order.request)
-        except OSError as error:
-            seen = Exit(returncode=127, ended_at=self._work.clock(), error=f"could not be started: {error}")
-            self._exits.append((live, seen))
-            return
-        started = self._work.clock()
-        self._live[live.attempt.id] = replace(live, handle=handle, started_at=started)
-        self._unwritten.append((live.attempt.id, handle, started))
 
     def _act(self, action: Action) -> None:
         match action:
             case Launch() | Cancel() | Answer():
                 return  # done with the turn's commit
             case Stop(attempt=attempt, stop=stop):
-                live = self._live.get(attempt.id)
-                if live is not None:
-                    self._live[attempt.id] = replace(live, attempt=replace(live.attempt, stop=stop))
+                self._attempts.stops(attempt.id, stop)
             case Terminate(attempt=attempt, kill=kill):
-                self._terminate(attempt.id, kill=kill)
+                self._attempts.signal(attempt.id, kill=kill)
             case EndRound(round=number):
                 self._end_round(number)
             case Leave(reason=reason):
                 self._leave(reason)
             case _:
                 assert_never(action)
-
-    def _terminate(self, attempt: AttemptId, *, kill: bool) -> None:
-        self._signalled |= {attempt}
-        self._killed |= {attempt} if kill else set()
-        self._sent |= set() if kill else {attempt}
-        live = self._live.get(attempt)
-        if live is not None and live.handle is not None:
-            self._parts.launcher.signal(live.handle, Signal.KILL if kill else Signal.TERM)
 
     def _leave(self, reason: str) -> None:
         """Leave the loop, with what was started just now written down."""
@@ -364,38 +272,13 @@ class Driver:
         now = self._work.clock()
         self._looked_at = min(self._looked_at, now)  # a clock that was set back must not put the loop to sleep
         if now >= self._looked_at + _LOOK_PERIOD_S:
-            self._measuring.look(self._live.values(), now - self._looked_at if self._looked_at else 0.0)
+            self._measuring.look(self._attempts.live.values(), now - self._looked_at if self._looked_at else 0.0)
             self._looked_at = now
-        if self._exits:
+        if self._attempts.exits:
             return
-        if self._unwritten:
-            self._wait(_UNWRITTEN_S)
-            return
-        if self._measuring.read_one():
-            self._wait(_UNWRITTEN_S)
+        if self._attempts.unwritten or self._measuring.read_one():
+            self._attempts.wait(_UNWRITTEN_S)
             return
         self._parts.launcher.prepare()
-        self._wait(max(0.0, min(self._looked_at + _LOOK_PERIOD_S, self._next_deadline()) - self._work.clock()))
-
-    def _next_deadline(self) -> float:
-        """When the next back-off or grace is over, in unix s."""
-        stops = (live.attempt.stop for live in self._live.values() if live.attempt.id not in self._killed)
-        times = [stop.at + stop.grace_s for stop in stops if stop is not None]
-        return min([*times, *([self._next_start] if self._next_start else [])], default=float("inf"))
-
-    def _wait(self, timeout_s: float) -> None:
-        """Collect the exits that come within `timeout_s`."""
-        ended = {live.attempt.id for live, _ in self._exits}
-        by_handle = {
-            live.handle: live
-            for live in self._live.values()
-            if live.handle is not None and live.attempt.id not in ended
-        }
-        ready = self._parts.launcher.wait(tuple(by_handle), timeout_s)
-        for handle in ready:
-            live = by_handle[handle]
-            match self._parts.launcher.poll(handle, Path(live.attempt.exit_file)):
-                case Exit() as seen:
-                    self._exits.append((live, seen))
-                case Running() | Unknown():
-                    continue
+        due_at = min(self._looked_at + _LOOK_PERIOD_S, self._attempts.next_kill(), self._next_start)
+        self._attempts.wait(max(0.0, due_at - self._work.clock()))

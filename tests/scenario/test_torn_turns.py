@@ -1,4 +1,4 @@
-"""A turn that comes to nothing at any of its commits: the loop goes on, or the next supervisor does, as if it had not."""
+"""A turn that comes to nothing at any of its commits: the loop, or the next supervisor, goes on as if it had not."""
 
 import json
 import os

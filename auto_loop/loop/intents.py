@@ -1,0 +1,64 @@
+"""Intents, written down in the turn's commit before anything is done: launches, stops, withdrawals, answers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from auto_loop.domain.config import Json
+from auto_loop.domain.job import Attempt, AttemptId, NewAttempt
+from auto_loop.loop.actions import Action, Answer, Cancel, Stop
+from auto_loop.loop.journal import Journal
+from auto_loop.loop.parts import Order, Parts, Ticket
+from auto_loop.loop.recover import Live
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intended:
+    """A launch whose intent was written down."""
+
+    live: Live
+    order: Order
+
+
+def intend(parts: Parts, journal: Journal, ticket: Ticket) -> Intended:
+    """The intent to launch, written down; nothing has been started yet."""
+    order, job, slot = parts.workshop.order(ticket), ticket.job, ticket.slot
+    request = order.request
+    shown: dict[str, Json] = {"env": {name: request.env[name] for name in request.own_env}}
+    new = NewAttempt(
+        job=job.id,
+        slot=slot.index,
+        gpus=tuple(gpu.uuid for gpu in slot.gpus),
+        token=request.token,
+        command=request.argv,
+        output_dir=order.output_dir,
+        log_file=str(request.log_file),
+        claim_file=str(request.claim_file),
+        exit_file=str(request.exit_file),
+        request=shown | ({"resume_from": order.resume_from} if order.resume_from else {}),
+    )
+    attempt_id = parts.ledger.start_attempt(new)
+    detail: dict[str, Json] = {"job": job.name, "slot": slot.index, "where": slot.place, "log": new.log_file}
+    if ticket.number > 1:
+        detail |= {"attempt": ticket.number, "resume_from": order.resume_from}
+    journal.write("job started", job.id, detail)
+    now = parts.workshop.clock()
+    attempt = Attempt.of(new, id=attempt_id, number=ticket.number, created_at=now)
+    live = Live(job=job, attempt=attempt, handle=None, started_at=now)
+    return Intended(live=live, order=replace(order, request=replace(request, attempt=attempt_id)))
+
+
+def write_intents(parts: Parts, journal: Journal, actions: Sequence[Action], live: Mapping[AttemptId, Live]) -> None:
+    """Stops, withdrawals and answers; `live` tells the names of jobs that are to stop."""
+    for action in actions:
+        match action:
+            case Stop(attempt=attempt, stop=stop):
+                parts.ledger.ask_to_stop(attempt.id, stop)
+                name = live[attempt.id].job.name if attempt.id in live else ""
+                journal.write("job stopping", attempt.job, {"job": name, "cause": stop.text})
+            case Cancel(job=job, cause=cause):
+                parts.ledger.cancel_job(job.id, cause)
+                journal.write("job withdrawn", job.id, {"job": job.name, "cause": cause})
+            case Answer(request=request, text=text):
+                parts.ledger.requests.answer(request.id, text)
+            case _:
+                continue  # nothing of it is to be known before it is done
