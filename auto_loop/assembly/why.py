@@ -23,11 +23,15 @@ HEAD = 50  # queued jobs that are looked at one by one
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlotView:
-    """A slot with the `job` that holds it, or the `cause` of its being idle. `gone`: the job's process is no more."""
+    """A slot with the `job` that holds it, or the `cause` of its being idle. `gone`: the job's process is no more.
+
+    `last` is the cause that a supervisor which is gone left: of an idle loop, it may be why it was left.
+    """
 
     state: SlotState
     job: Job | None = None
     cause: str = ""
+    last: str = ""
     gone: bool = False
 
 
@@ -43,7 +47,8 @@ class Waiting:
 class LoopView:
     """One loop as `why` shows it. `earlier` are jobs of the study's other loops that still run.
 
-    `undriven` says that nobody drives it, empty when somebody does; `unlisted` counts the queued jobs after `waiting`.
+    `undriven` says that nobody drives it, empty when somebody does, and `turn` so in few words; `unlisted` counts the
+    queued jobs after `waiting`.
     """
 
     loop: Loop
@@ -51,6 +56,7 @@ class LoopView:
     supervisor: Supervisor | None
     standing: Standing
     undriven: str
+    turn: str
     slots: tuple[SlotView, ...]
     earlier: tuple[Job, ...]
     waiting: tuple[Waiting, ...]
@@ -117,6 +123,7 @@ def view_of(asked: Question, loop: Loop, *, newest: bool) -> LoopView:
         supervisor=supervisor,
         standing=standing(supervisor, asked.here),
         undriven=nobody,
+        turn="nobody drives the study" if newest else "a newer loop of the study goes first",
         slots=tuple(_slots(asked, line, _holders(line.slots, snapshot.active, earlier))),
         earlier=earlier,
         waiting=tuple(waiting),
@@ -159,7 +166,7 @@ def _slots(asked: Question, line: Line, holders: Mapping[int, Job]) -> Iterator[
             yield SlotView(state=slot, job=job, gone=bool(line.undriven) and _gone(job, asked.here))
         else:
             cause = line.undriven or slot.cause or "its job has just ended"
-            yield SlotView(state=slot, cause=cause)
+            yield SlotView(state=slot, cause=cause, last=slot.cause if line.undriven else "")
 
 
 def _gone(job: Job, here: Here) -> bool:

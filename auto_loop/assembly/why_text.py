@@ -23,7 +23,7 @@ def gpu_text(views: Sequence[LoopView], number: int, now: float) -> str:
     found = slots_of_gpu(views, number)
     if found:
         return "\n".join(
-            f"GPU {number}, study {view.loop.study}: {_slot_line(view, slot, now)}" for view, slot in found
+            f"GPU {number}, study {view.loop.study}: {_slot_line(view, slot, now, whole=True)}" for view, slot in found
         )
     used = sorted({str(one) for view in views for slot in view.open_slots for one in slot.state.numbers}, key=int)
     theirs = f"open loops use {'GPU' if len(used) == 1 else 'GPUs'} {listed(used, _NAMES)}" if used else "none uses any"
@@ -59,12 +59,15 @@ def _driven(view: LoopView, now: float) -> str:
     return f"driven by process {who.pid}{host}, since {time_text(who.since, now, None)}"
 
 
-def _slot_line(view: LoopView, slot: SlotView, now: float, width: int = 0) -> str:
+def _slot_line(view: LoopView, slot: SlotView, now: float, width: int = 0, *, whole: bool = False) -> str:
+    """`whole`: what the loop's own line would say is said here, for no such line stands above."""
     name = f"{slot_text(slot.state):<{width}}"
     if slot.job is None:
-        cause = "nobody drives the study" if view.undriven and slot.cause == view.undriven else slot.cause
+        cause = view.turn if view.undriven and not whole else slot.cause
         since = f" since {time_text(slot.state.since, now, None)}" if slot.state.since and not view.undriven else ""
-        return f"{name}  idle{since}: {cause}"
+        at = f" at {time_text(slot.state.since, now, None)}" if slot.state.since else ""
+        last = f" (last known{at}: {slot.last})" if slot.last else ""
+        return f"{name}  idle{since}: {cause}{last}"
     text = f"{name}  {slot.job.name}, since {_since(slot.job, now)}"
     stop = slot.job.attempts[-1].stop
     if slot.gone:
@@ -77,7 +80,7 @@ def _waiting_lines(view: LoopView, now: float) -> Iterator[str]:
     ready = [one for one in view.waiting if one.job.not_before <= now]
     backing_off = [one for one in view.waiting if one.job.not_before > now]
     if view.undriven and view.waiting:
-        yield f"  {_number(view)} for somebody to drive the study: {_names(view.waiting, view.unlisted)}"
+        yield f"  {_number(view)}, as {view.turn}: {_names(view.waiting, view.unlisted)}"
         return
     if ready:
         yield f"  {ready[0].job.name} waits: {ready[0].cause}"
@@ -162,5 +165,6 @@ def _slot_json(slot: SlotView) -> dict[str, Json]:
         "job": slot.job.name if slot.job is not None else None,
         "id": slot.job.id if slot.job is not None else None,
         "cause": slot.cause,
+        "last_cause": slot.last,
         "since": slot.state.since,
     }

@@ -112,8 +112,10 @@ def test_a_supervisor_that_is_gone_is_the_cause_of_everything(
     assert f"nobody drives the study: its supervisor (process {os.getpid()}) {cause}" in said[0]
     assert "`auto-loop autorun --resume --study act_ot --exec` goes on with it" in said[0]
     assert said[1].endswith("its process is gone, and how it ended is read when somebody drives the study")
-    assert said[2] == "slot 1 (GPU 3)  idle: nobody drives the study"
-    assert said[3] == "3 jobs wait for somebody to drive the study: second, third and fourth"
+    assert said[2].startswith("slot 1 (GPU 3)  idle: nobody drives the study (last known at ")
+    assert said[2].endswith(f": {BUSY})"), "of a loop that was left, it may be why"
+    assert said[3] == "3 jobs wait, as nobody drives the study: second, third and fourth"
+    assert f"its supervisor (process {os.getpid()}) {cause}; `auto-loop autorun --resume" in why("gpu:3")
     assert json.loads(why("--json"))["studies"][0]["driven_by"] is None
     assert "nobody drives the study" in why("third")
 
@@ -243,3 +245,12 @@ def test_as_a_process(project: Project) -> None:
     answer = project.shell("python -m auto_loop why")
     assert answer.returncode == 3
     assert "there is no ledger" in answer.stderr
+
+
+def test_an_older_loop_of_a_driven_study_is_not_told_as_one_that_nobody_drives(ledger: Ledger) -> None:
+    """Somebody drives the study, and `--resume` would be refused."""
+    ledger.open_loop(STUDY, LOOP + 1, {})
+    older, _, slot, waiting = lines(why())[:4]
+    assert older == f"Study act_ot, loop {LOOP}, round 1: study act_ot goes on with its newest loop first"
+    assert slot.startswith("slot 1 (GPU 3)  idle: a newer loop of the study goes first (last known at ")
+    assert waiting == "3 jobs wait, as a newer loop of the study goes first: second, third and fourth"
