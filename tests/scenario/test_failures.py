@@ -268,6 +268,23 @@ def test_a_gpu_that_falls_off_the_bus_drains_its_slot_and_never_becomes_a_cpu(gp
     assert used == ["0", "1", *["GPU-0001"] * 3], "CUDA may count anew: what is left is named by UUID"
 
 
+def test_a_lost_gpu_is_known_as_lost_while_nothing_waits_for_it(gpu_world: World) -> None:
+    """Once the queue is empty nobody asks NVML about it any more, and that is when people ask why it is idle."""
+    world = gpu_world
+    causes: list[str] = []
+
+    def seen(event: Event) -> None:
+        if event.kind == "job started":
+            world.survey.looks["GPU-0000"] = Look(lost="GPU is lost")
+        with Ledger.open(world.root / "outputs" / "ledger.sqlite3", world.clock) as ledger:
+            causes.extend(one.cause for one in ledger.reading.slots(event.loop) if one.index == 0)
+
+    world.watching.react = seen
+    assert world.run(cfgs=world.configs(5)) == 0
+    assert "GPU 0 does not answer: GPU is lost" in causes
+    assert causes[-1] == "GPU 0 does not answer: GPU is lost"
+
+
 def test_when_every_gpu_is_lost_the_loop_is_left_and_says_so(gpu_world: World) -> None:
     world = gpu_world
     world.watching.react = lambda event: world.survey.looks.update(
