@@ -64,7 +64,8 @@ def test_out_of_memory_is_remedied_by_a_child_in_the_same_place_of_the_round(wor
             return Act(duration_s=2.0, returncode=1, inner=OOM)
         return Act(duration_s=10.0, on_end=world.logs)
 
-    assert world.run(script, cfgs=with_batch(world, 32), decide=True, rounds=2) == 0, "its place was taken, and that one succeeded"
+    code = world.run(script, cfgs=with_batch(world, 32), decide=True, rounds=2)
+    assert code == 0, "its place was taken, and that one succeeded"
     jobs = world.history().jobs
     first = [job for job in jobs if job.round == 1]
     assert [job.config.data()["batch_size"] for job in first] == [32, 16, 8]
