@@ -34,7 +34,9 @@ def due_stops(attempts: Sequence[Attempt], stage: Stage, now: float) -> tuple[St
 
 
 def _by_person(attempt: Attempt, stage: Stage, now: float) -> StopIntent | None:
-    named = [one for one in stage.asked if one.job is not None and one.job.id == attempt.job]
+    named = [
+        one for one in stage.asked if one.request.kind == STOP and one.job is not None and one.job.id == attempt.job
+    ]
     kill = stage.intent is Intent.KILL or any(one.kill for one in named)
     if stage.intent not in (Intent.STOP, Intent.KILL) and not named:
         return None

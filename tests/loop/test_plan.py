@@ -223,6 +223,12 @@ def test_a_request_for_what_is_not_there_is_answered_too() -> None:
     assert "dance" in answer.text
 
 
+def test_what_is_no_stop_stops_nothing_though_it_names_a_job() -> None:
+    strange = Asked(request=replace(request(job=1), kind="dance"), job=job(1, slot=0))
+    (only,) = plan(snapshot((job(1, slot=0),)), Stage(slots=SLOTS, asked=[strange]), 0.0)
+    assert only == Answer(request=strange.request, text="a running loop knows no request 'dance'")
+
+
 def test_slots_made_anew_never_book_a_gpu_that_an_older_attempt_holds() -> None:
     running = replace(attempt(1, 2), gpus=("GPU-2",))  # slot 2 it was; GPU-1 has gone since
     slots = (gpu_slot(0, 0), gpu_slot(1, 2), gpu_slot(2, 3))
