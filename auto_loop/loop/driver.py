@@ -57,6 +57,7 @@ class Driver:
         self._looked_at = 0.0
         self._next_start = _NEVER  # when the next back-off is over, in unix s
         self._no_room = ""
+        self._told: set[tuple[int, bool]] = set()  # the blocked slots that an event tells of, and whether for good
         self._gpu_lost = False  # the others' numbers may have moved up
         self._lost: dict[int, Blocked] = {}  # as of the last look: none is taken while nothing waits
         self._end: LoopEnd | None = None
@@ -115,6 +116,7 @@ class Driver:
                 write_intents(self._parts, self._journal, actions, self._attempts.live)
                 states = self._write_slots(snapshot, stage, launches)
             self._committed(ended, states)
+            self._told = {(index, one.lost) for index, one in stage.blocked.items()}
             for one in launches:
                 passes.pop(one.live.attempt.slot)
                 self._attempts.start(one)
@@ -216,7 +218,8 @@ class Driver:
         if changes:
             self._parts.ledger.record_slots(self._parts.loop, changes, anew=not self._slots)
         for one in changes:
-            if one.index in stage.blocked:
+            blocked = stage.blocked.get(one.index)  # of one that only uses more memory nothing new is told
+            if blocked is not None and (one.index, blocked.lost) not in self._told:
                 self._journal.write("slot blocked", None, {"slot": one.index, "where": one.place, "cause": one.cause})
         return states
 

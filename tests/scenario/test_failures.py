@@ -13,7 +13,7 @@ from auto_loop.domain.job import Job, JobState, Outcome
 from auto_loop.domain.study import Supervisor
 from auto_loop.launch.base import LaunchRequest
 from auto_loop.launch.gpu_leases import Owner, lease_gpus
-from auto_loop.launch.gpu_survey import Look
+from auto_loop.launch.gpu_survey import Compute, Look
 from auto_loop.launch.stub import Act, StubLauncher
 from auto_loop.ledger.ledger import Ledger
 from auto_loop.ledger.reading import Reading
@@ -244,6 +244,21 @@ def test_a_gpu_in_other_hands_is_left_alone_until_it_is_free(gpu_world: World) -
     assert "0" in used[1:]
     blocked = world.watching.of("slot blocked")
     assert "theirs" in str(blocked[0].detail["cause"])
+
+
+def test_a_stranger_whose_memory_grows_is_one_event_and_not_one_a_second(gpu_world: World) -> None:
+    world = gpu_world
+
+    def react(event: Event) -> None:
+        if event.kind == "progress":
+            memory = int(world.clock.now - 1.7e9) << 30
+            stranger = Compute(pid=7, program="blender", user="bob", memory=memory, ours=False)
+            world.survey.looks[GPUS[0].uuid] = Look(processes=(stranger,))
+
+    world.watching.react = react
+    world.run(world.trains(30.0), cfgs=world.configs(4))
+    blocked = [event for event in world.watching.of("slot blocked") if "bob" in str(event.detail["cause"])]
+    assert len(blocked) == 1
 
 
 def test_with_allow_busy_a_gpu_in_other_hands_is_used(gpu_world: World) -> None:
