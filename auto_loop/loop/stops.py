@@ -84,7 +84,8 @@ def _answer(one: Asked, running: frozenset[JobId], grace_s: float) -> str:
     if one.of_study:
         if one.request.payload.get("drain"):
             return f"nothing more is launched; {_jobs(len(running))} trained to the end"
-        return f"{_jobs(len(running))} stopped, {grace}; `autorun --resume` goes on with the loop"
+        stopped = f"{_jobs(len(running))} stopped, {grace}" if running else "nothing runs, and nothing more is launched"
+        return f"{stopped}; `autorun --resume` goes on with the loop"
     if one.job is None:
         return f"there is no job {one.request.payload.get('job')}"
     match one.job.state:

@@ -240,3 +240,9 @@ def test_slots_made_anew_never_book_a_gpu_that_an_older_attempt_holds() -> None:
 def test_leaving_leaves_at_once() -> None:
     actions = plan(snapshot(active=(job(1, slot=0),)), Stage(slots=SLOTS, intent=Intent.LEAVE), 0.0)
     assert [type(action) for action in actions] == [Leave]
+
+
+def test_who_stops_a_study_of_which_nothing_runs_is_not_told_of_grace() -> None:
+    actions = plan(snapshot(queue=(job(1),)), Stage(slots=SLOTS, asked=(Asked(request=request()),)), 5.0)
+    (answer,) = [one for one in actions if isinstance(one, Answer)]
+    assert answer.text == "nothing runs, and nothing more is launched; `autorun --resume` goes on with the loop"
