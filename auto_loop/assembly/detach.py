@@ -1,6 +1,5 @@
 """`--detach`: the same call in a process of its own session, which outlives the terminal that it was made in."""
 
-import os
 import shlex
 import subprocess
 import sys
@@ -42,16 +41,17 @@ def run_detached(call: AutorunCall, words: Sequence[str], front: Front, around: 
     try:
         study = driven_by(child, ledger)
     except KeyboardInterrupt:
-        child.terminate()  # before it drives anything this ends it; after that its jobs would train on
+        child.terminate()  # before it drives the study this ends it; after that its jobs train on
+        child.wait()
         raise
     said = log.read_bytes()[start:].decode("utf-8", errors="replace").splitlines()
+    shown_log = shown(log, around.root)
     if study is None:
-        _relay([line for line in said if line != PREPARING])
-        return child.returncode if child.returncode >= 0 else 128 - child.returncode
+        return relayed([line for line in said if line != PREPARING], child.returncode, shown_log)
     for line in said:
         if line.startswith(("note: ", "warning: ")):
             front.say(line)
-    front.say(farewell(study, child.pid, shown(log, around.root), call.ledger))
+    front.say(farewell(study, child.pid, shown_log, call.ledger))
     return DONE
 
 
@@ -109,6 +109,10 @@ def farewell(study: str, pid: int, log: str, ledger: str | None) -> str:
     )
 
 
-def _relay(lines: Sequence[str]) -> None:
-    for line in lines:
-        os.write(sys.stderr.fileno(), f"{line}\n".encode())
+def relayed(said: Sequence[str], code: int, log: str) -> int:
+    """Says what a process said that has ended already; its exit code, as a shell gives it."""
+    for line in said:
+        print(line, file=sys.stdout if code == DONE else sys.stderr)
+    if code < 0:
+        print(f"error: signal {-code} ended the detached process before it drove the study; see {log}", file=sys.stderr)
+    return code if code >= 0 else 128 - code

@@ -1,5 +1,6 @@
 """`wait`: until nobody drives a study any more; then how its newest loop stands."""
 
+import math
 import os
 import select
 import time
@@ -22,6 +23,8 @@ from auto_loop.loop.causes import listed
 DONE, WITH_FAILURES, UNFINISHED, TIMED_OUT = 0, 1, 130, 124
 # A supervisor elsewhere has no pidfd here: its row is all that tells, and is looked at this often.
 _LOOK_S = 5.0
+# Here it is looked at again as well: a program may have left the study without ending.
+_LOOK_AGAIN_S = 60.0
 # One that has said goodbye still has its report drawn; a program that goes on after its loop is not waited for longer.
 _FAREWELL_S = 60.0
 
@@ -48,27 +51,26 @@ def run_wait(call: WaitCall, say: Callable[[str], None], around: Surroundings | 
 
 def wait_for_end(reading: Reading, study: str, timeout: float | None) -> Supervisor | None:
     """None as soon as nobody drives the study; who does when `timeout` seconds (None: no limit) are over."""
-    here, deadline = Here.now(), None if timeout is None else time.monotonic() + timeout
+    here, deadline = Here.now(), math.inf if timeout is None else time.monotonic() + timeout
     while True:
         supervisor = reading.supervisor(study)
-        how = standing(supervisor, here)
-        if supervisor is None or how in (Standing.NEVER, Standing.GONE):
-            return None
-        left = max(0.0, deadline - time.monotonic()) if deadline is not None else None
-        if how is Standing.LEFT:
-            if supervisor.host == here.host and supervisor.boot_id == here.boot_id:
-                ended(supervisor, _FAREWELL_S if left is None else min(left, _FAREWELL_S))
-            return None
-        if left == 0.0:
-            return supervisor
-        if how is Standing.ALIVE:
-            ended(supervisor, left)
-        else:
-            time.sleep(_LOOK_S if left is None else min(left, _LOOK_S))
+        left = max(0.0, deadline - time.monotonic())
+        match standing(supervisor, here):
+            case Standing.LEFT if supervisor is not None and supervisor.boot_id == here.boot_id:
+                ended(supervisor, min(left, _FAREWELL_S))
+                return None
+            case Standing.NEVER | Standing.GONE | Standing.LEFT:
+                return None
+            case _ if left == 0.0:
+                return supervisor
+            case Standing.ALIVE if supervisor is not None:
+                ended(supervisor, min(left, _LOOK_AGAIN_S))
+            case _:
+                time.sleep(min(left, _LOOK_S))
 
 
-def ended(supervisor: Supervisor, timeout: float | None) -> bool:
-    """Whether the supervisor's process has ended, after at most `timeout` seconds (None: no limit)."""
+def ended(supervisor: Supervisor, timeout: float) -> bool:
+    """Whether the supervisor's process has ended, after at most `timeout` seconds."""
     try:
         descriptor = os.pidfd_open(supervisor.pid)
     except ProcessLookupError:
@@ -80,7 +82,7 @@ def ended(supervisor: Supervisor, timeout: float | None) -> bool:
             return True
         poll = select.poll()
         poll.register(descriptor, select.POLLIN)
-        return bool(poll.poll(None if timeout is None else timeout * 1000))
+        return bool(poll.poll(timeout * 1000))
     finally:
         os.close(descriptor)
 
