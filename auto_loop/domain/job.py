@@ -11,6 +11,8 @@ from auto_loop.domain.failure import Failure
 JobId = NewType("JobId", int)
 AttemptId = NewType("AttemptId", int)
 
+REMEDY = "remedy"  # the proposer of a job that takes a failed one's place in its round
+
 
 class JobState(StrEnum):
     """Where a job stands; how it ended is its `Outcome`."""

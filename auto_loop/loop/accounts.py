@@ -5,11 +5,9 @@ from dataclasses import dataclass
 from datetime import tzinfo
 from typing import assert_never
 
-from auto_loop.domain.job import Attempt, Job, JobState, Outcome, StopIntent
+from auto_loop.domain.job import REMEDY, Attempt, Job, JobState, Outcome, StopIntent
 from auto_loop.domain.slot import SlotState
 from auto_loop.loop.causes import Line, ended, listed, slot_text, time_text, waiting_cause
-
-REMEDY = "remedy"  # the proposer of a job that a failure's remedy made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,13 +5,13 @@ from dataclasses import replace
 from typing import assert_never
 
 from auto_loop.domain.config import Json
-from auto_loop.domain.job import Attempt, Exit, Job, JobId, NewJob, Origin
+from auto_loop.domain.job import REMEDY, Attempt, Exit, Job, JobId, NewJob, Origin
 from auto_loop.loop.aftermath import Replace, Retry, Settle, Terms, aftermath
 from auto_loop.loop.endings import Known, Logged, ending
 from auto_loop.loop.journal import Journal
 from auto_loop.loop.parts import Parts
 from auto_loop.loop.recover import Live
-from auto_loop.loop.rounds import REMEDY, free_name
+from auto_loop.loop.rounds import free_name
 
 
 def finish(parts: Parts, journal: Journal, live: Live, seen: Exit) -> Attempt:

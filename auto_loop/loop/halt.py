@@ -15,6 +15,7 @@ from auto_loop.domain.job import Attempt, Ending, Exit, Handle, Job, Outcome, St
 from auto_loop.launch.base import Launcher, Signal
 from auto_loop.launch.claims import claimed
 from auto_loop.ledger.ledger import Ledger
+from auto_loop.loop.recover import NEVER_STARTED
 
 _LOOK_S = 0.1
 _PATIENCE_S = 10.0  # after SIGKILL: a process in uninterruptible sleep dies no sooner than its disk answers
@@ -102,7 +103,7 @@ def _taken(means: Means, job: Job, stop: StopIntent) -> _Open | None:
 
 
 def _never_ran(means: Means, job: Job, stop: StopIntent, *, for_good: bool) -> None:
-    cause = f"{stop.text}, before it was started" if for_good else "it was never started"
+    cause = f"{stop.text}, before it was started" if for_good else NEVER_STARTED
     ending = Ending(ended_at=means.clock(), outcome=Outcome.CANCELLED, cause=cause)
     with means.ledger.transaction():
         means.ledger.finish_attempt(job.attempts[-1].id, ending)

@@ -12,7 +12,6 @@ from auto_loop.reporting.excerpt import excerpt
 from auto_loop.reporting.lens import Lens
 from auto_loop.reporting.outside import near, said
 
-REMEDY = "remedy"  # the proposer of a job that takes a failed one's place
 _ABSENT = "(none)"
 
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 
 from auto_loop.domain.config import Json
 from auto_loop.domain.failure import Failure
-from auto_loop.domain.job import Attempt, Job, JobId, JobState, Outcome
+from auto_loop.domain.job import REMEDY, Attempt, Job, JobId, JobState, Outcome
 from auto_loop.domain.secrets import masked
 from auto_loop.domain.summary import MetricStats, Summary
-from auto_loop.reporting.attempts import REMEDY, AttemptReport, attempt_reports, began
+from auto_loop.reporting.attempts import AttemptReport, attempt_reports, began
 from auto_loop.reporting.excerpt import excerpt
 from auto_loop.reporting.lens import Health, Lens
 from auto_loop.reporting.outside import all_said, near, said
