@@ -145,6 +145,7 @@ def join(
         workshop=Workshop(
             order=requests.order,
             admit=gate(prepared, around).admit,
+            gpu_lost=lambda uuid: bool(around.survey.look(uuid).lost),
             room=lambda: lacking_room(folders, around.least_free),
             output_dir_of=requests.output_dir,
             write_variant=lambda *variant: variant_beside(root, *variant, fault=around.fault),

@@ -62,11 +62,15 @@ class Logged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What is known of an attempt beside its exit: the end of its log, what it logged, and the intent to stop it."""
+    """What is known of an attempt beside its exit: the end of its log, what it logged, and the intent to stop it.
+
+    `gpu_lost`: one of its GPUs does not answer any more.
+    """
 
     log_tail: str = ""
     logged: Logged = Logged()
     stop: StopIntent | None = None
+    gpu_lost: bool = False
 
 
 def ending(exit_seen: Exit, known: Known, patterns: Sequence[FailurePattern], secrets: tuple[str, ...] = ()) -> Ending:
@@ -109,6 +113,8 @@ def _failure(exit_seen: Exit, known: Known, patterns: Sequence[FailurePattern]) 
             return found, line
     if exit_seen.error.startswith(_NEVER_BEGAN):
         return Failure.TRANSIENT, ""
+    if known.gpu_lost:
+        return Failure.GPU_LOST, ""
     if _from_outside(exit_seen, known.log_tail):
         return Failure.PREEMPTED, ""
     if not begun:

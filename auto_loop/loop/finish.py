@@ -56,7 +56,12 @@ def _known(parts: Parts, attempt: Attempt, seen: Exit) -> Known:
         steps=parts.call.steps,
         not_finite=value is not None and not math.isfinite(value),
     )
-    return Known(log_tail=parts.workshop.log_tail(attempt.log_file), logged=logged, stop=attempt.stop)
+    return Known(
+        log_tail=parts.workshop.log_tail(attempt.log_file),
+        logged=logged,
+        stop=attempt.stop,
+        gpu_lost=any(map(parts.workshop.gpu_lost, attempt.gpus)),
+    )
 
 
 def _follow(parts: Parts, journal: Journal, job: Job, ended: Attempt, logged: Logged) -> None:

@@ -75,15 +75,17 @@ class Workshop:
     """What the loop asks of the files and the machine around it, as plain functions.
 
     `order(ticket)` builds an attempt's request; it looks for a checkpoint to go on from. `admit(slots, ours)` asks
-    which free slots may take a job, `ours` being the UUIDs that the loop's attempts hold. `room()` says why nothing
-    should be launched for want of room on a disk, "" when there is enough. `write_variant(parent's config file,
-    parent's config, edits, config)` writes a next config and gives its file. `refused_by_trainer(configs)` asks the
-    trainer's own config class: a fault's text for each config that it would refuse, by position. `redraw()` has the
-    report drawn anew; the drawing is a child process's. `secrets` are values that nothing written may hold.
+    which free slots may take a job, `ours` being the UUIDs that the loop's attempts hold; `gpu_lost(UUID)` whether a
+    GPU does not answer any more. `room()` says why nothing should be launched for want of room on a disk, "" when there
+    is enough. `write_variant(parent's config file, parent's config, edits, config)` writes a next config and gives its
+    file. `refused_by_trainer(configs)` asks the trainer's own config class: a fault's text for each config that it would
+    refuse, by position. `redraw()` has the report drawn anew; the drawing is a child process's. `secrets` are values
+    that nothing written may hold.
     """
 
     order: Callable[[Ticket], Order]
     admit: Callable[[Sequence[Slot], frozenset[str]], Mapping[int, Pass | Blocked]]
+    gpu_lost: Callable[[str], bool]
     room: Callable[[], str]
     output_dir_of: Callable[[str, int], str]
     write_variant: Callable[[str, Config, tuple[str, ...], Config], Path]

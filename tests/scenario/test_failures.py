@@ -301,6 +301,22 @@ def test_a_lost_gpu_is_known_as_lost_while_nothing_waits_for_it(gpu_world: World
     assert causes[-1] == "GPU 0 does not answer: GPU is lost"
 
 
+def test_a_job_that_dies_with_its_gpu_is_tried_again_on_another(gpu_world: World) -> None:
+    world = gpu_world
+
+    def script(request: LaunchRequest) -> Act:
+        if request.env["CUDA_VISIBLE_DEVICES"] == "0":
+            return Act(returncode=1, inner="RuntimeError: whatever", on_end=lose)
+        return Act(duration_s=10.0, on_end=world.logs)
+
+    def lose(request: LaunchRequest) -> None:
+        world.survey.looks["GPU-0000"] = Look(lost="GPU is lost")
+
+    assert world.run(script, cfgs=world.configs(2)) == 0
+    (job, _) = world.history().jobs
+    assert [one.failure for one in job.attempts] == [Failure.GPU_LOST, None]
+
+
 def test_when_every_gpu_is_lost_the_loop_is_left_and_says_so(gpu_world: World) -> None:
     world = gpu_world
     world.watching.react = lambda event: world.survey.looks.update(
