@@ -73,12 +73,6 @@ class Gate:
         looks: dict[str, Look] = {}
         return {slot.index: self._admit(slot, ours, looks) for slot in slots}
 
-    def check(self, slots: Sequence[Slot], ours: frozenset[str]) -> dict[int, Blocked]:
-        """The slots that would take no job now because of their GPUs, without a lock taken: for an idle look."""
-        looks: dict[str, Look] = {}
-        found = {slot.index: self._recent(slot) or self._judge(slot, ours, looks, remember=False) for slot in slots}
-        return {index: blocked for index, blocked in found.items() if blocked is not None}
-
     def _admit(self, slot: Slot, ours: frozenset[str], looks: dict[str, Look]) -> Pass | Blocked:
         if not slot.gpus:
             return Pass()
@@ -129,10 +123,8 @@ class Gate:
         except OSError as error:
             return Blocked(cause=f"no port can be leased: {error}")
 
-    def _judge(
-        self, slot: Slot, held: frozenset[str], looks: dict[str, Look], *, remember: bool = True
-    ) -> Blocked | None:
-        """Why the slot's GPUs take no job; what was found without their leases is no ground for the next `admit`."""
+    def _judge(self, slot: Slot, held: frozenset[str], looks: dict[str, Look]) -> Blocked | None:
+        """Why the slot's GPUs take no job."""
         for gpu in slot.gpus:
             if gpu.uuid not in looks:
                 reopen = not any(look.lost for look in looks.values())
@@ -140,8 +132,7 @@ class Gate:
             blocked = judge(gpu, looks[gpu.uuid], held=gpu.uuid in held)
             if blocked is None or (self._allow_busy and not blocked.lost):
                 continue
-            if remember or blocked.lost:
-                wait = ASK_LOST_AGAIN_S if blocked.lost else ASK_AGAIN_S
-                self._verdicts[gpu.uuid] = _Verdict(blocked, self._clock() + wait)
+            wait = ASK_LOST_AGAIN_S if blocked.lost else ASK_AGAIN_S
+            self._verdicts[gpu.uuid] = _Verdict(blocked, self._clock() + wait)
             return blocked
         return None

@@ -77,8 +77,8 @@ class Workshop:
     `order(ticket)` builds an attempt's request; it looks for a checkpoint to go on from. `admit(slots, ours)` asks
     which free slots may take a job, `ours` being the UUIDs that the loop's attempts hold; `gpu_lost(UUID)` whether a
     GPU does not answer any more. `room()` says why nothing should be launched for want of room on a disk, "" when there
-    is enough. `write_variant(parent's config file, parent's config, edits, config)` writes a next config and gives its
-    file. `refused_by_trainer(configs)` asks the trainer's own config class: a fault's text for each config that it would
+    is enough. `write_variant(parent's config file, parent's config, edits, config)` writes a next config and gives
+    its file. `refused_by_trainer(configs)` asks the trainer's own config class: a fault's text for each that it would
     refuse, by position. `redraw()` has the report drawn anew; the drawing is a child process's. `secrets` are values
     that nothing written may hold.
     """

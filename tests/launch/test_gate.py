@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from auto_loop.domain.job import Exit
-from auto_loop.domain.slot import Blocked, Device, Gpu, Slot
+from auto_loop.domain.slot import Blocked, Gpu, Slot
 from auto_loop.launch import gpus
 from auto_loop.launch.base import Signal
 from auto_loop.launch.gate import ASK_AGAIN_S, ASK_LOST_AGAIN_S, Gate, Pass
@@ -204,17 +204,6 @@ def test_however_many_gpus_are_lost_nvml_is_opened_anew_once(tmp_path: Path, dri
     opened = nvml.CALLS["nvmlInit"]
     assert set(causes(door.admit(slots(), NONE))) == ({0, 1, 2} if driver else {0, 1, 2, 3})
     assert nvml.CALLS["nvmlInit"] == opened + 1
-
-
-def test_an_idle_look_takes_no_lock_and_keeps_nobody_out(tmp_path: Path) -> None:
-    door = gate(tmp_path)
-    nvml.BOARDS[0].processes = [Process(ME)]
-    nvml.BOARDS[1].lost = "GpuIsLost"
-    found = door.check([*slots()[:3], Slot(index=9, device=Device.CPU)], NONE)
-    assert {index: one.lost for index, one in found.items()} == {0: False, 1: True}
-    assert not list(tmp_path.iterdir())
-    nvml.BOARDS[0].processes = []
-    assert set(causes(door.admit(slots()[:3], NONE))) == {1}
 
 
 @contextmanager
