@@ -16,6 +16,7 @@ from auto_loop.domain.call import AutorunCall
 from auto_loop.domain.config import Config
 from auto_loop.domain.errors import Fault, MisuseError, RefusedError
 from auto_loop.domain.job import NewJob, Origin
+from auto_loop.domain.secrets import secrets_of
 from auto_loop.domain.study import Loop, Supervisor
 from auto_loop.launch import processes
 from auto_loop.ledger.lease import Lease
@@ -92,7 +93,8 @@ def resumed(call: AutorunCall, around: Surroundings) -> AutorunCall:
         others = f"unfinished: {', '.join(open_loops)}; name one with --study, or " if open_loops else ""
         hint = f"{others}leave --resume out to start a new loop"
         raise MisuseError(Fault(what=f"study {study} has no unfinished loop", where="--resume", hint=hint))
-    return replace(call.resumed(open_loops[study].flags), study=study, resume=True)
+    before = open_loops[study].flags
+    return replace(call.resumed(before, secrets_of(around.env)), study=study, resume=True)
 
 
 def unfinished_loops(ledger: Path) -> dict[str, Loop]:
@@ -117,7 +119,7 @@ def open_loop(prepared: Prepared, ledger: Ledger, around: Surroundings) -> int:
     call = replace(call, device=prepared.slots.value[0].device.value)
     requests = Requests(prepared=prepared, around=around, loop=number)
     with ledger.transaction():
-        ledger.open_loop(study, number, call.flags())
+        ledger.open_loop(study, number, call.flags(secrets_of(around.env)))
         for name, file, config in first_jobs(prepared, around):
             origin = ledger.origin_of(config.fingerprint) or Origin()
             ledger.add_job(

@@ -6,6 +6,7 @@ from typing import Self
 
 from auto_loop.domain.config import Json
 from auto_loop.domain.errors import Fault, MisuseError
+from auto_loop.domain.secrets import MASK, masked_words
 
 # What a resumed loop may be given anew: how it is called, not what it does.
 _NOT_STORED = frozenset({"execute", "resume", "study", "ledger", "given", "take_over", "pid_file"})
@@ -59,23 +60,38 @@ class AutorunCall:
     extra: tuple[str, ...] = ()
     given: frozenset[str] = field(default_factory=frozenset)
 
-    def flags(self) -> dict[str, Json]:
-        """The options that belong to the loop, as plain JSON for the ledger."""
+    def flags(self, secrets: tuple[str, ...] = ()) -> dict[str, Json]:
+        """The options that belong to the loop, as plain JSON for the ledger; keys and tokens in `extra` are masked."""
         stored = {name: value for name, value in asdict(self).items() if name not in _NOT_STORED}
+        stored["extra"] = masked_words(self.extra, secrets)
         return {name: list(value) if isinstance(value, tuple) else value for name, value in stored.items()}
 
-    def resumed(self, stored: Mapping[str, Json]) -> Self:
+    def resumed(self, stored: Mapping[str, Json], secrets: tuple[str, ...] = ()) -> Self:
         """This call with the stored options of the loop it resumes.
 
         An option that was given and differs is refused by name, all of them at once: a resumed loop is the same loop.
+        What was masked in `extra` must be given again.
         """
-        mine = self.flags()
+        mine = self.flags(secrets)
         changed = [name for name in sorted(self.given & stored.keys()) if mine[name] != stored[name]]
         if changed:
             raise MisuseError(_differs(name, mine[name], stored[name]) for name in changed)
+        kept = stored.get("extra")
+        if isinstance(kept, list) and MASK in " ".join(map(str, kept)):
+            if not self.extra:
+                raise MisuseError(_not_kept(kept))
+            stored = {**stored, "extra": list(self.extra)}
         known = {item.name for item in fields(self)}
         values = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items() if k in known}
         return replace(self, **values)  # type: ignore[arg-type] # the stored JSON is what `flags` wrote
+
+
+def _not_kept(extra: list[Json]) -> Fault:
+    return Fault(
+        what=f"the loop to resume was started with {extra!r}, whose secrets are kept nowhere",
+        where="--extra",
+        hint="give --extra again as it was, secrets included",
+    )
 
 
 def _differs(name: str, mine: Json, stored: Json) -> Fault:

@@ -12,6 +12,13 @@ MASK = "***"
 _NAMES = ("_KEY", "_TOKEN", "_SECRET", "_PASSWORD")
 _SHORTEST_KNOWN = 6  # a known "secret" of fewer characters would blank ordinary words
 
+# A flag whose value is a secret by its name: `--hub.token=...`, `--api-key ...`.
+_SECRET_FLAG = re.compile(
+    r"(?P<flag>-?-?(?:[\w-]+\.)*(?:[\w-]+[_-])?(?:(?:api|access|secret|private|auth)[_-]?key|token|secret|passw(?:or)?d))"
+    r"(?:=(?P<value>.+))?",
+    re.IGNORECASE | re.DOTALL,
+)
+
 # Each pattern keeps its group `keep` (if it has one) and masks the rest. None begins with a repetition, so that a
 # line of any length costs its length and not its square.
 _SHAPES = tuple(
@@ -25,7 +32,8 @@ _SHAPES = tuple(
         r"[\"']?\s*[=:]\s*[\"']?))[^\s\"',;)}\]]+",
         r"(?<![0-9A-Za-z])[0-9a-fA-F]{40}(?![0-9A-Za-z])",  # a W&B key (a SHA-1 looks the same and is masked too)
         r"\bwandb_v1_[A-Za-z0-9_-]{20,}",
-        r"\b(?:hf|ghp|gho|ghs|ghu|ghr)_[A-Za-z0-9]{16,}",
+        # A new line may stand as `\n` where text is quoted.
+        r"(?:(?<=\\[nrt])|\b)(?:hf|ghp|gho|ghs|ghu|ghr)_[A-Za-z0-9]{16,}",
         r"\bgithub_pat_[A-Za-z0-9_]{20,}",
         r"\bsk-[A-Za-z0-9_-]{16,}",
         r"\bxox[abprs]-[A-Za-z0-9-]{10,}",
@@ -50,6 +58,21 @@ def masked(text: str, known: Iterable[str] = ()) -> str:
     for shape in _SHAPES:
         text = shape.sub(_keep, text)
     return text
+
+
+def masked_words(words: Iterable[str], known: Iterable[str] = ()) -> tuple[str, ...]:
+    """A command's words, each masked by itself; a flag's value too where the flag's name says that it is a secret."""
+    known, shown, flagged = tuple(known), list[str](), False
+    for word in words:
+        found = _SECRET_FLAG.fullmatch(word)
+        if flagged and not word.startswith("--"):
+            shown.append(MASK)
+        elif found and found["value"]:
+            shown.append(f"{found['flag']}={MASK}")
+        else:
+            shown.append(masked(word, known))
+        flagged = found is not None and found["value"] is None and word.startswith("-")
+    return tuple(shown)
 
 
 def _keep(match: re.Match[str]) -> str:

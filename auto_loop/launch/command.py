@@ -8,7 +8,7 @@ from pathlib import Path
 
 from auto_loop.domain.config import Config, Json
 from auto_loop.domain.job import AttemptId
-from auto_loop.domain.secrets import masked
+from auto_loop.domain.secrets import masked, masked_words
 from auto_loop.domain.slot import Device, Slot
 from auto_loop.launch import environment
 from auto_loop.launch.accelerate import Layout, accelerate_config, start_words
@@ -223,4 +223,4 @@ def environment_of(spec: JobSpec, layout: Layout, options: RunOptions) -> tuple[
 def render_command(request: LaunchRequest) -> str:
     """The command as a shell takes it: the variables that we set, then the words, secrets masked."""
     env = [f"{name}={shlex.quote(request.env[name])}" for name in request.own_env if not name.startswith("AUTO_LOOP_")]
-    return masked(" ".join((*env, shlex.join(request.argv))))
+    return masked(" ".join((*env, shlex.join(masked_words(request.argv)))))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from auto_loop.domain.config import Json
 from auto_loop.domain.job import Attempt, AttemptId, NewAttempt
+from auto_loop.domain.secrets import masked_words
 from auto_loop.loop.actions import Action, Answer, Cancel, Stop
 from auto_loop.loop.journal import Journal
 from auto_loop.loop.parts import Order, Parts, Ticket
@@ -29,7 +30,7 @@ def intend(parts: Parts, journal: Journal, ticket: Ticket) -> Intended:
         slot=slot.index,
         gpus=tuple(gpu.uuid for gpu in slot.gpus),
         token=request.token,
-        command=request.argv,
+        command=masked_words(request.argv, parts.workshop.secrets),
         output_dir=order.output_dir,
         log_file=str(request.log_file),
         claim_file=str(request.claim_file),

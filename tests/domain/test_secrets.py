@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auto_loop.domain.secrets import masked
+from auto_loop.domain.secrets import masked, masked_words
 
 HEX40 = "0123456789abcdef0123456789abcdef01234567"
 
@@ -68,3 +68,23 @@ def test_a_key_of_forty_hex_digits_never_gets_through(key: str, before: str, aft
 )
 def test_a_long_line_is_walked_once(line: str) -> None:
     assert masked(line) == line  # takes minutes if a shape costs the square of the length
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (("--hub.token=short", "--steps=3"), ("--hub.token=***", "--steps=3")),
+        (("--hub-token", "short", "--steps"), ("--hub-token", "***", "--steps")),
+        (("--wandb.api_key", "--steps=3"), ("--wandb.api_key", "--steps=3")),
+        (("hub.password=p", "sort_key=size", "num_tokens=5"), ("hub.password=***", "sort_key=size", "num_tokens=5")),
+        (("python", "train.py", "token", "word"), ("python", "train.py", "token", "word")),
+        (("--id=value-known",), ("--id=***",)),
+    ],
+)
+def test_a_flag_that_is_named_so_loses_its_value(words: tuple[str, ...], shown: tuple[str, ...]) -> None:
+    assert masked_words(words, ["value-known"]) == shown
+    assert masked_words(shown, ["value-known"]) == shown
+
+
+def test_a_quoted_new_line_does_not_hide_a_token() -> None:
+    assert masked(r"print('x\nhf_abcdefghijklmnopqrst')") == r"print('x\n***')"
