@@ -34,7 +34,7 @@ def plan(snapshot: Snapshot, stage: Stage, now: float) -> tuple[Action, ...]:
 
 def _last(snapshot: Snapshot, stage: Stage) -> Action:
     """What a loop does that launches nothing more and of which nothing runs."""
-    if snapshot.queued or stage.over:
+    if snapshot.queued or stage.over or stage.intent is not Intent.DRAIN:  # a stopped round is decided when resumed
         return Leave(reason=stage.over or "interrupted")
     return EndRound(round=snapshot.round)
 

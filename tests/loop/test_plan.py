@@ -135,6 +135,11 @@ def test_a_supervisor_that_takes_over_goes_on_with_the_stop_that_it_finds() -> N
     assert plan(state, Stage(slots=SLOTS), 60.0) == (Terminate(attempt=last, kill=True),)
 
 
+def test_a_round_whose_jobs_were_stopped_is_left_and_one_that_was_waited_for_is_ended() -> None:
+    assert plan(snapshot(), Stage(slots=SLOTS, intent=Intent.STOP), 0.0) == (Leave(reason="interrupted"),)
+    assert plan(snapshot(), Stage(slots=SLOTS, intent=Intent.DRAIN), 0.0) == (EndRound(round=2),)
+
+
 def test_asked_once_more_the_jobs_end_now() -> None:
     running = stopped(1, 0, asked_by_person(10.0, 30.0))
     stage = Stage(slots=SLOTS, intent=Intent.KILL, signalled=frozenset({AttemptId(1)}))
