@@ -57,6 +57,7 @@ class Driver:
         self._looked_at = 0.0
         self._next_start = _NEVER  # when the next back-off is over, in unix s
         self._no_room = ""
+        self._short_of_room = False
         self._told: set[tuple[int, bool]] = set()  # the blocked slots that an event tells of, and whether for good
         self._gpu_lost = False  # the others' numbers may have moved up
         self._lost: dict[int, Blocked] = {}  # as of the last look: none is taken while nothing waits
@@ -96,12 +97,18 @@ class Driver:
         if not self._no_room:
             self._no_room = f"the disk is full ({error})"
             self._say(f"THE DISK IS FULL: nothing is launched until there is room; what runs goes on.\n{error}")
-        if self._parts.signals.intent > Intent.DRAIN:
-            finished = self._end is not None and self._end.finished
-            self._end = LoopEnd(reason="interrupted while the disk is full; the jobs train on", finished=finished)
-            self._intent = Intent.LEAVE
+        intent = self._heard(())
+        if intent in (Intent.STOP, Intent.KILL):
+            over = self._attempts.end_unwritten(self._parts.call.grace, kill=intent is Intent.KILL)
+        else:
+            over = intent is Intent.LEAVE or (intent is Intent.DRAIN and not self._attempts.going_on())
+        if not over:
+            self._attempts.wait(_LOOK_PERIOD_S)
             return
-        self._attempts.wait(_LOOK_PERIOD_S)
+        left = "; the jobs train on" if self._attempts.going_on() else ""
+        finished = self._end is not None and self._end.finished
+        self._end = LoopEnd(reason=f"interrupted while the disk is full{left}", finished=finished)
+        self._intent = Intent.LEAVE
 
     def _turn(self) -> None:
         """Write down what ended, plan, write the intents down, then act on them."""
@@ -158,11 +165,19 @@ class Driver:
         self._next_start = min((job.not_before for job in snapshot.queue if job.not_before > now), default=_NEVER)
         if not waiting or over or stage.intent is not Intent.RUN:
             return stage
-        held_back = self._work.room()
+        held_back = self._room()
         if held_back:
             return replace(stage, held_back=held_back)
         free = free_slots(self._parts.slots, [job.attempts[-1] for job in snapshot.active], stage.adopted)
         return replace(stage, blocked=self._admit(free, len(waiting), passes))
+
+    def _room(self) -> str:
+        """What keeps jobs from being launched for want of room; said once, and once when it is over."""
+        lacking = self._work.room()
+        if bool(lacking) is not self._short_of_room:
+            self._short_of_room = bool(lacking)
+            self._say(f"Nothing is launched: {lacking}" if lacking else "There is room again: the loop goes on.")
+        return lacking
 
     def _admit(self, free: Sequence[Slot], wanted_slots: int, passes: dict[int, Pass]) -> dict[int, Blocked]:
         """Which free slots take no job now; one after another, so that no lock is taken that nobody needs."""

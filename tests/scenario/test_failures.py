@@ -255,6 +255,8 @@ def test_with_too_little_room_nothing_is_launched_and_the_cause_is_kept(world: W
     assert world.run(cfgs=world.configs(1)) == 130
     assert world.requests == []
     assert "the disk is full" in causes[0]
+    said = [str(event.detail["text"]) for event in world.watching.of("said")]
+    assert len([text for text in said if text.startswith("Nothing is launched: the disk is full")]) == 1
 
 
 def test_a_study_that_another_host_never_left_is_taken_only_when_that_is_asked_for(world: World) -> None:
