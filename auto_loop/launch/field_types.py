@@ -124,6 +124,7 @@ def _probe(trainer: TrainerClass, configs: list[dict[str, Json]]) -> tuple[dict[
             [trainer.python, str(PROBE), trainer.name, *trainer.imports],
             input=json.dumps(configs), capture_output=True, text=True, timeout=_PROBE_S, check=True,
             cwd=trainer.root, env=dict(trainer.env),
+            start_new_session=True,  # a terminal's Ctrl-C is for the loop, which goes on and still wants its answer
         )  # fmt: skip
         report: dict[str, Any] = json.loads(done.stdout)
         return report, ""

@@ -189,3 +189,19 @@ def test_the_trainers_own_parser_is_asked_once_for_all(tmp_path: Path) -> None:
 
 def test_a_parser_that_cannot_be_asked_says_nothing(tmp_path: Path) -> None:
     assert parse_check(theirs(tmp_path, "import no_such_package_here"), [Config.of({})]) == [()]
+
+
+OUT_OF_REACH = """
+import os
+from dataclasses import dataclass
+@dataclass
+class Config:
+    steps: int = 1
+def faults(config):
+    return ["shares our terminal"] if os.getpgid(0) == os.getpgid(os.getppid()) else []
+"""
+
+
+def test_a_ctrl_c_at_the_terminal_does_not_keep_the_parser_from_answering(tmp_path: Path) -> None:
+    pytest.importorskip("draccus")
+    assert parse_check(theirs(tmp_path, OUT_OF_REACH), [Config.of({})]) == [()]
