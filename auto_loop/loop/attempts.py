@@ -30,6 +30,7 @@ class Attempts:
         self.signalled: frozenset[AttemptId] = frozenset()
         self.killed: frozenset[AttemptId] = frozenset()
         self._sent: frozenset[AttemptId] = frozenset()
+        self._ending_since = 0.0
 
     def take_over(self, found: Iterable[Live]) -> None:
         """Those that an earlier supervisor left."""
@@ -73,6 +74,21 @@ class Attempts:
         live = self.live.get(attempt)
         if live is not None and live.handle is not None:
             self._parts.launcher.signal(live.handle, Signal.KILL if kill else Signal.TERM)
+
+    def end_unwritten(self, grace_s: float, *, kill: bool) -> bool:
+        """SIGTERM to all, SIGKILL when `grace_s` is over or with `kill`, with no word in the ledger: the disk is full.
+
+        True when none goes on. Whoever takes over finds ends that nobody wrote an intent for, and tries those again.
+        """
+        now = self._parts.workshop.clock()
+        self._ending_since = self._ending_since or now
+        kill = kill or now >= self._ending_since + grace_s
+        going_on = self.going_on()
+        for live in going_on:
+            asked = live.attempt.id in self.signalled or (live.attempt.stop is not None and live.attempt.stop.sent)
+            if kill or not asked:
+                self.signal(live.attempt.id, kill=kill)
+        return not going_on
 
     def write_sent(self) -> None:
         """Write down which SIGTERMs were sent, so that whoever takes over sends no second one."""

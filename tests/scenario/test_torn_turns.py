@@ -13,7 +13,7 @@ import pytest
 from auto_loop.domain.errors import DiskFullError
 from auto_loop.domain.event import Event
 from auto_loop.domain.job import JobState, Outcome
-from auto_loop.launch.base import LaunchRequest
+from auto_loop.launch.base import LaunchRequest, Signal
 from auto_loop.launch.stub import Act, StubLauncher
 from tests.scenario.harness import PACK, World
 from tests.scenario.test_storm import MEMORY, NoReport
@@ -129,7 +129,18 @@ def test_a_death_after_any_commit_is_made_up_for(world: World, at: int) -> None:
     is_whole(world)
 
 
-def test_whoever_interrupts_a_loop_that_waits_for_room_gets_the_terminal_back(world: World) -> None:
+@pytest.mark.parametrize(
+    ("presses", "on_term_s", "sent"),
+    [
+        (1, None, []),
+        (2, 2.0, [Signal.TERM]),
+        (2, None, [Signal.TERM, Signal.KILL]),
+        (3, None, [Signal.KILL]),
+    ],
+)
+def test_interrupts_count_while_the_disk_is_full(
+    world: World, presses: int, on_term_s: float | None, sent: list[Signal]
+) -> None:
     disk = {"full": False}
 
     def fault(moment: str) -> None:
@@ -140,12 +151,35 @@ def test_whoever_interrupts_a_loop_that_waits_for_room_gets_the_terminal_back(wo
         if event.kind == "progress":
             disk["full"] = True
         if event.kind == "said" and "DISK IS FULL" in str(event.detail["text"]):
-            os.kill(os.getpid(), signal.SIGINT)
-            os.kill(os.getpid(), signal.SIGINT)
+            for _ in range(presses):
+                os.kill(os.getpid(), signal.SIGINT)
 
     world.watching.react = react
     world.fault = fault
-    assert world.run(world.trains(50.0), cfgs=world.configs(2), concurrency=1) == 130
+    launcher = StubLauncher(world.trains(50.0, on_term_s=on_term_s), world.clock)
+    assert world.run(cfgs=world.configs(2), concurrency=1, launcher=launcher, grace=5.0) == 130
+    assert list(dict.fromkeys(signal for _, signal in launcher.signals)) == sent
+    assert "Ended: interrupted while the disk is full" in world.said
+    disk["full"] = False
+    world.watching.react = lambda event: None
+    assert world.run(cfgs=(), resume=True, study="pack", launcher=launcher) == 0
+    assert [job.outcome for job in world.history().jobs] == [Outcome.SUCCEEDED] * 2
+
+
+def test_sigterm_leaves_the_jobs_training_while_the_disk_is_full(world: World) -> None:
+    def fault(moment: str) -> None:
+        if world.watching.of("progress") and moment == "before commit":
+            full()
+
+    def react(event: Event) -> None:
+        if event.kind == "said" and "DISK IS FULL" in str(event.detail["text"]):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    world.watching.react = react
+    world.fault = fault
+    launcher = StubLauncher(world.trains(50.0), world.clock)
+    assert world.run(cfgs=world.configs(2), concurrency=1, launcher=launcher) == 130
+    assert launcher.signals == []
     assert any("while the disk is full; the jobs train on" in text for text in world.said)
 
 
