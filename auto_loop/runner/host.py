@@ -191,10 +191,11 @@ class Guard:
         rank = os.environ.get("RANK", "0")
         rank_number = int(rank) if rank.isdigit() else 0
         lines = traceback.format_exception(type(error), error, without(ours, error.__traceback__))
+        masked = load("masking", os.path.dirname(__file__)).masked
         cause = {
             "type": type(error).__name__,
-            "message": str(error)[:TRACEBACK_CHARACTERS],
-            "traceback": "".join(lines)[-TRACEBACK_CHARACTERS:],
+            "message": masked(str(error))[:TRACEBACK_CHARACTERS],
+            "traceback": masked("".join(lines))[-TRACEBACK_CHARACTERS:],
             "exit_code": code,
             "signal": "SIGTERM" if self.terminated_at is not None else None,
             "rank": rank_number,

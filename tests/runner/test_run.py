@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import runpy
 import shutil
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from auto_loop.domain import secrets
 from auto_loop.runner import schema
 
 HERE = Path(__file__).resolve().parent
@@ -192,6 +194,25 @@ def test_an_exception_leaves_its_cause(python: str, tmp_path: Path) -> None:
     assert (cause["type"], cause["message"]) == ("RuntimeError", "CUDA out of memory")
     assert cause["traceback"] == stderr
     assert "run.py" not in stderr
+
+
+def test_a_cause_holds_no_secret(tmp_path: Path) -> None:
+    (tmp_path / "s.py").write_text("import os, sys; raise RuntimeError(os.environ['SOME_TOKEN'], sys.argv)")
+    env = {"AUTO_LOOP_INNER": str(tmp_path / "inner"), "SOME_TOKEN": "no shape at all"}
+    token = "hf_" + "a1" * 17
+    _, _, stderr = finished([sys.executable, str(RUN), "s.py", f"--hub.token={token}"], tmp_path, **env)
+    text = (tmp_path / "inner").read_text()
+    assert "no shape at all" in stderr
+    assert token in stderr
+    assert "no shape at all" not in text
+    assert token not in text
+    assert json.loads(text)["message"] == "('***', ['s.py', '--hub.token=***'])"
+
+
+def test_the_runner_masks_what_the_house_masks() -> None:
+    here = runpy.run_path(str(RUN.with_name("masking.py")))
+    shapes = tuple(shape.pattern for shape in secrets._SHAPES)
+    assert (here["MASK"], here["NAMES"], here["SHAPES"]) == (secrets.MASK, secrets._NAMES, shapes)
 
 
 def test_each_rank_leaves_a_cause_of_its_own(tmp_path: Path) -> None:
