@@ -66,12 +66,15 @@ class Exit:
 
     `returncode` follows `subprocess` (negative: a signal); None when nobody could see it. `inner` is the
     cause from inside the trainer's process ("OutOfMemoryError: ..."), which counts before the launcher's own.
+    `ended_at` is when the last process of it was gone, `leader_ended_at` when the command itself had ended (None: not
+    known), which what it left behind can outlive by minutes.
     """
 
     returncode: int | None
     ended_at: float
     inner: str = ""
     error: str = ""
+    leader_ended_at: float | None = None
 
 
 class StopCause(StrEnum):

@@ -223,7 +223,7 @@ def read_exit(file: Path, token: str) -> Exit | None:
         return None
     if not isinstance(found, dict) or found.get("token") != token:
         return None
-    returncode, ended_at = found.get("returncode", ""), found.get("ended_at", "")
+    returncode, ended_at, leader = found.get("returncode", ""), found.get("ended_at", ""), found.get("leader_ended_at")
     if not (returncode is None or _is_number(returncode, int)) or not _is_number(ended_at, int, float):
         return None
     return Exit(
@@ -231,6 +231,7 @@ def read_exit(file: Path, token: str) -> Exit | None:
         ended_at=ended_at,
         inner=inner_cause(found.get("inner")),
         error=str(found.get("error") or ""),
+        leader_ended_at=leader if _is_number(leader, int, float) else None,
     )
 
 

@@ -92,7 +92,9 @@ def ending(exit_seen: Exit, known: Known, patterns: Sequence[FailurePattern], se
 
 
 def _judged(exit_seen: Exit, known: Known, patterns: Sequence[FailurePattern]) -> tuple[Outcome, Failure | None, str]:
-    stop = known.stop if known.stop is not None and known.stop.at <= exit_seen.ended_at else None
+    # What a trainer left behind (an upload, a daemon) may be stopped long after the trainer had done its work.
+    ended_at = exit_seen.ended_at if exit_seen.leader_ended_at is None else exit_seen.leader_ended_at
+    stop = known.stop if known.stop is not None and known.stop.at <= ended_at else None
     if stop is not None and stop.cause in _ASKED_FOR:
         return Outcome.STOPPED, None, stop.text
     if stop is not None:

@@ -125,6 +125,18 @@ def test_a_killed_keepers_job_can_be_killed(
     assert not any(one is not None and not one.ended for one in map(processes.process, pids))
 
 
+def test_the_commands_own_end_is_told_beside_that_of_what_it_left_behind(
+    launcher: LocalLauncher, start: Callable[..., tuple[Handle, LaunchRequest]]
+) -> None:
+    handle, asked = start("import os, time\nif os.fork() == 0: print('up', flush=True); time.sleep(600)")
+    until(lambda: said(asked, "up") and len(processes.tree(handle.pid, asked.token)) == 1)
+    launcher.signal(handle, Signal.KILL)
+    seen = end(launcher, handle, asked)
+    assert (seen.returncode, seen.error) == (0, "")
+    assert seen.leader_ended_at is not None
+    assert seen.leader_ended_at <= seen.ended_at
+
+
 # A trainer with a forked data loader; only the trainer may hear of a TERM, or it would end by its worker's death.
 WITH_WORKER = """
 import os, signal, sys, time

@@ -78,6 +78,13 @@ def test_what_was_stopped_for_its_silence_hung(cause: StopCause, returncode: int
     assert (found.outcome, found.failure, found.cause) == (Outcome.FAILED, Failure.HANG, "silent for 30 min")
 
 
+def test_what_a_trainer_left_behind_and_was_stopped_does_not_undo_its_work() -> None:
+    seen = Exit(returncode=0, ended_at=5.0, leader_ended_at=3.0)
+    for cause in StopCause:
+        assert ending(seen, Known(logged=BEGUN, stop=stop(cause, at=4.0)), ()).outcome is Outcome.SUCCEEDED
+    assert ending(seen, Known(logged=BEGUN, stop=stop(at=2.0)), ()).outcome is Outcome.STOPPED
+
+
 def test_what_ended_before_it_was_asked_is_judged_by_itself() -> None:
     late = stop(at=6.0)
     assert judged(0, asked=late).outcome is Outcome.SUCCEEDED
