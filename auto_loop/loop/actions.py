@@ -28,6 +28,8 @@ def heard(intent: Intent, running: int, grace_s: float, by: str = "") -> str:
     `by` is who asked from outside, empty for the person at the terminal.
     """
     jobs = "1 running job" if running == 1 else f"{running} running jobs"
+    if not running and intent not in (Intent.RUN, Intent.LEAVE):
+        return f"{f'Asked by {by}' if by else 'Interrupted'}: nothing more is launched."
     if by and intent is not Intent.LEAVE:
         rest = "nothing more is launched" if intent is Intent.DRAIN else f"stopping {jobs}"
         return f"Asked by {by}: {rest}."
@@ -41,7 +43,7 @@ def heard(intent: Intent, running: int, grace_s: float, by: str = "") -> str:
         case Intent.KILL:
             return f"Ending {jobs} now, without grace."
         case Intent.LEAVE:
-            return f"Asked to leave: {jobs} left to themselves."
+            return f"Asked to leave{f': {jobs} left to themselves' if running else ''}."
         case _:
             assert_never(intent)
 

@@ -7,7 +7,7 @@ from auto_loop.domain.job import Attempt, AttemptId, Job, JobId, JobState, StopC
 from auto_loop.domain.request import Request, RequestId
 from auto_loop.domain.slot import Blocked, Device, Gpu, Slot
 from auto_loop.domain.snapshot import Snapshot
-from auto_loop.loop.actions import Answer, Cancel, EndRound, Intent, Launch, Leave, Stop, Terminate
+from auto_loop.loop.actions import Answer, Cancel, EndRound, Intent, Launch, Leave, Stop, Terminate, heard
 from auto_loop.loop.plan import free_slots, plan
 from auto_loop.loop.pulse import Limits, Pulse
 from auto_loop.loop.stage import Asked, Stage
@@ -138,6 +138,13 @@ def test_a_supervisor_that_takes_over_goes_on_with_the_stop_that_it_finds() -> N
 def test_a_round_whose_jobs_were_stopped_is_left_and_one_that_was_waited_for_is_ended() -> None:
     assert plan(snapshot(), Stage(slots=SLOTS, intent=Intent.STOP), 0.0) == (Leave(reason="interrupted"),)
     assert plan(snapshot(), Stage(slots=SLOTS, intent=Intent.DRAIN), 0.0) == (EndRound(round=2),)
+
+
+def test_who_interrupts_a_loop_of_which_nothing_runs_is_not_told_of_jobs() -> None:
+    for intent in (Intent.DRAIN, Intent.STOP, Intent.KILL, Intent.LEAVE):
+        assert "0 running" not in heard(intent, 0, 30.0)
+        assert "0 running" not in heard(intent, 0, 30.0, "ann@box")
+    assert "1 running job (" in heard(Intent.DRAIN, 1, 30.0)
 
 
 def test_asked_once_more_the_jobs_end_now() -> None:
