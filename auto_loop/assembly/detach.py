@@ -1,5 +1,6 @@
 """`--detach`: the same call in a process of its own session, which outlives the terminal that it was made in."""
 
+import json
 import shlex
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from auto_loop.assembly.supervisors import Here, Standing, standing
 from auto_loop.assembly.surroundings import Surroundings
 from auto_loop.domain.call import AutorunCall
 from auto_loop.domain.errors import AutoLoopError
+from auto_loop.domain.secrets import MASKED_WORDS, masked_words, secrets_of
 from auto_loop.ledger.ledger import Ledger
 from auto_loop.ledger.reading import Reading
 
@@ -70,10 +72,16 @@ def free_study(prepared: Prepared, around: Surroundings) -> str:
 
 
 def started(words: Sequence[str], out: int, around: Surroundings) -> subprocess.Popen[bytes]:
-    """The process, in a session without a terminal: no Ctrl-C, and no hang-up, reaches it."""
+    """The process, in a session without a terminal: no Ctrl-C, and no hang-up, reaches it.
+
+    Anybody can read its command line, and all night: what is secret in the words goes by its environment.
+    """
+    shown_words = masked_words(words, secrets_of(around.env))
+    secret = {at: word for at, word in enumerate(words) if word != shown_words[at]}
     return subprocess.Popen(
-        [sys.executable, str(PROGRAM), "autorun", *words],
+        [sys.executable, str(PROGRAM), "autorun", *shown_words],
         cwd=around.root,
+        env={**around.env, MASKED_WORDS: json.dumps(secret)} if secret else around.env,
         stdin=subprocess.DEVNULL,
         stdout=out,
         stderr=out,

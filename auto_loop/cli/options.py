@@ -9,6 +9,7 @@ import errno
 import io
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
@@ -36,6 +37,7 @@ class VerbCommand(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Spread the words of `Words` options out before click parses the line."""
+        args = unmasked(args)
         ctx.meta[WORDS] = tuple(args)
         return super().parse_args(ctx, list(spread(args, self.get_params(ctx))))
 
@@ -80,6 +82,17 @@ def drop_what_cannot_be_printed() -> None:
         sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC), sys.stdout.fileno())
+
+
+def unmasked(words: list[str]) -> list[str]:
+    """The words as they were meant, where whoever started us kept secrets off our command line (`--detach`)."""
+    import json  # only now: --help stays quick
+
+    from auto_loop.domain.secrets import MASKED_WORDS
+
+    # Taken out of the environment, for that is what the jobs are given.
+    secret = json.loads(os.environ.pop(MASKED_WORDS, "{}"))
+    return [secret.get(str(at), word) for at, word in enumerate(words)]
 
 
 def spread(words: Sequence[str], params: Sequence[click.Parameter]) -> Iterator[str]:
@@ -180,6 +193,11 @@ guarding_options = several(
     click.option("--allow-busy", is_flag=True, help="Use GPUs that somebody else uses, too."),
     click.option("--take-over", is_flag=True, help="Take a study over that another host holds; that one must be dead."),
 )
+
+
+def outlive_the_terminal() -> None:
+    """Go on when the terminal is closed, from now on: a loop that is still being prepared is not to be lost with it."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 def leave(code: int) -> None:

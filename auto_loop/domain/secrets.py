@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterable, Mapping
 
 MASK = "***"
+# Tells a process of ours the words that its command line masks: {position: word} as JSON.
+MASKED_WORDS = "AUTO_LOOP_MASKED_WORDS"
 
 _NAMES = ("_KEY", "_TOKEN", "_SECRET", "_PASSWORD")
 _SHORTEST_KNOWN = 6  # a known "secret" of fewer characters would blank ordinary words

@@ -152,6 +152,18 @@ def test_what_ends_the_detached_process_early_is_said_with_its_exit_code(project
     assert not project.files("trainers")
 
 
+def test_a_token_for_the_trainer_is_not_on_the_command_line_of_the_detached_process(project: Project) -> None:
+    token = b"hf_" + b"a1" * 17
+    _, pid, _ = detach(project, "--cfgs", "held.json", "--extra", f"--hub.token={token.decode()}", "--x=1")
+    until(lambda: pids(project, "trainers"))
+    trainer = Path(f"/proc/{pids(project, 'trainers')[0]}")
+    seen = {where: token in where.read_bytes() for where in (trainer / "cmdline", trainer / "environ")}
+    assert list(seen.values()) == [True, False], "the trainer is given it, as was asked, and once"
+    words = Path(f"/proc/{pid}/cmdline").read_bytes()
+    assert b"--hub.token=***\0--x=1\0" in words
+    assert token not in words
+
+
 def test_without_exec_it_is_a_plan_as_ever(project: Project) -> None:
     done = project.call("autorun", *SCRIPT, "--device", "cpu", "--cfgs", "quick.json", "--detach")
     assert done.returncode == 0
