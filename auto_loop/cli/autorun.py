@@ -9,6 +9,7 @@ from auto_loop.cli.options import (
     Words,
     guarding_options,
     leave,
+    outlive_the_terminal,
     place_options,
     placing_options,
     trainer_options,
@@ -48,6 +49,8 @@ def autorun(ctx: click.Context, /, **options: Any) -> None:
     from auto_loop.cli.progress import console, say
 
     call, front = autorun_call(ctx, options), Front(observer=console(quiet=options["quiet"]), say=say)
+    if call.execute:
+        outlive_the_terminal()
     if options["detach"] and call.execute:
         leave(run_detached(call, ctx.meta[WORDS], front))
     leave(run_autorun(call, front))

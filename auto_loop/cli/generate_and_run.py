@@ -8,6 +8,7 @@ from auto_loop.cli.options import (
     Words,
     guarding_options,
     leave,
+    outlive_the_terminal,
     place_options,
     placing_options,
     trainer_options,
@@ -42,4 +43,6 @@ def generate_and_run(ctx: click.Context, /, **options: Any) -> None:
     from auto_loop.cli.progress import console, say
 
     front = Front(observer=console(quiet=False), say=say)
+    if options["execute"]:
+        outlive_the_terminal()
     leave(run_variant(variant_call(ctx, options), front))

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -182,6 +183,14 @@ def test_ctrl_c_waits_for_what_runs_and_twice_stops_it_within_the_grace(project:
     }
     assert "Report: reports/night.md" in said
     assert len(starts(project)) == 2
+
+
+def test_a_terminal_that_is_closed_while_a_loop_is_prepared_does_not_end_it(project: Project) -> None:
+    python = Path(project.write("hangs-up.sh", f'#!/bin/sh\nkill -HUP $PPID\nexec {sys.executable} "$@"\n'))
+    (project.root / python).chmod(0o755)
+    said = project.call("autorun", "--cfgs", config(project, "a"), *CPU, "--python", f"./{python}", "--exec")
+    assert said.returncode == 0, said.stdout + said.stderr
+    assert outcomes(project) == {"a": (Outcome.SUCCEEDED, 1, "")}
 
 
 def test_a_loop_goes_on_when_nobody_reads_what_it_says_any_more(project: Project) -> None:
