@@ -22,7 +22,7 @@ from auto_loop.domain.config import Config, Json
 from auto_loop.domain.edits import parse_edits
 from auto_loop.domain.errors import AutoLoopError, DiskFullError
 from auto_loop.domain.event import Event
-from auto_loop.domain.secrets import secrets_of
+from auto_loop.domain.secrets import secrets_in, secrets_of
 from auto_loop.domain.slot import Device
 from auto_loop.launch.base import Launcher
 from auto_loop.launch.gate import Gate
@@ -153,7 +153,7 @@ def join(
             log_tail=lambda file: tail_text(Path(file), _LOG_TAIL_BYTES),
             log_bytes=log_bytes,
             redraw=redraw,
-            secrets=secrets_of(around.env),
+            secrets=(*secrets_of(around.env), *secrets_in(prepared.call.extra)),
             clock=around.clock,
             new_token=around.new_token,
         ),

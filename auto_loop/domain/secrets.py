@@ -5,7 +5,7 @@ masked, and so is every value that the caller knows to be one. Too much masked c
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 MASK = "***"
 # Tells a process of ours the words that its command line masks: {position: word} as JSON.
@@ -32,6 +32,7 @@ _SHAPES = tuple(
         r"(?P<keep>(?:API_KEY|ACCESS_KEY|SECRET_KEY|TOKEN|SECRET|PASSWORD)[\"']?:\s*[\"']?)[^\s\"',;)}\]]+",
         r"(?i:(?P<keep>(?:api[_-]?key|access[_-]?key|secret[_-]?key|auth[_-]?token|access[_-]?token|password|passwd)"
         r"[\"']?\s*[=:]\s*[\"']?))[^\s\"',;)}\]]+",
+        r"(?i:(?P<keep>--[\w.-]{0,80}?(?:token|secret)=))[^\s\"',;)}\]]+",
         r"(?<![0-9A-Za-z])[0-9a-fA-F]{40}(?![0-9A-Za-z])",  # a W&B key (a SHA-1 looks the same and is masked too)
         r"\bwandb_v1_[A-Za-z0-9_-]{20,}",
         # A new line may stand as `\n` where text is quoted.
@@ -64,17 +65,27 @@ def masked(text: str, known: Iterable[str] = ()) -> str:
 
 def masked_words(words: Iterable[str], known: Iterable[str] = ()) -> tuple[str, ...]:
     """A command's words, each masked by itself; a flag's value too where the flag's name says that it is a secret."""
-    known, shown, flagged = tuple(known), list[str](), False
+    known, shown = tuple(known), list[str]()
+    for word, value in _with_secrets(words):
+        shown.append(f"{word[: len(word) - len(value)]}{MASK}" if value else masked(word, known))
+    return tuple(shown)
+
+
+def secrets_in(words: Iterable[str]) -> tuple[str, ...]:
+    """The values of those flags in a command whose names say that they are secrets."""
+    return tuple(value for _, value in _with_secrets(words) if value)
+
+
+def _with_secrets(words: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Each word, with the secret that it ends in or is; "" for none."""
+    flagged = False
     for word in words:
         found = _SECRET_FLAG.fullmatch(word)
         if flagged and not word.startswith("--"):
-            shown.append(MASK)
-        elif found and found["value"]:
-            shown.append(f"{found['flag']}={MASK}")
+            yield word, word
         else:
-            shown.append(masked(word, known))
+            yield word, (found["value"] or "") if found else ""
         flagged = found is not None and found["value"] is None and word.startswith("-")
-    return tuple(shown)
 
 
 def _keep(match: re.Match[str]) -> str:

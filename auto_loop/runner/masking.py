@@ -19,6 +19,7 @@ SHAPES = (
     r"(?P<keep>(?:API_KEY|ACCESS_KEY|SECRET_KEY|TOKEN|SECRET|PASSWORD)[\"']?:\s*[\"']?)[^\s\"',;)}\]]+",
     r"(?i:(?P<keep>(?:api[_-]?key|access[_-]?key|secret[_-]?key|auth[_-]?token|access[_-]?token|password|passwd)"
     r"[\"']?\s*[=:]\s*[\"']?))[^\s\"',;)}\]]+",
+    r"(?i:(?P<keep>--[\w.-]{0,80}?(?:token|secret)=))[^\s\"',;)}\]]+",
     r"(?<![0-9A-Za-z])[0-9a-fA-F]{40}(?![0-9A-Za-z])",  # a W&B key (a SHA-1 looks the same and is masked too)
     r"\bwandb_v1_[A-Za-z0-9_-]{20,}",
     # A new line may stand as `\n` where text is quoted.

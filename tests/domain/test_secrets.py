@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auto_loop.domain.secrets import masked, masked_words
+from auto_loop.domain.secrets import masked, masked_words, secrets_in
 
 HEX40 = "0123456789abcdef0123456789abcdef01234567"
 
@@ -19,6 +19,7 @@ HEX40 = "0123456789abcdef0123456789abcdef01234567"
         ('{"api_key": "plain-word", "steps": 5}', '{"api_key": "***", "steps": 5}'),
         ("{'WANDB_API_KEY': 'short'}", "{'WANDB_API_KEY': '***'}"),
         ("--wandb.api-key=secretvalue --steps 3", "--wandb.api-key=*** --steps 3"),
+        ("train.py --hub.token=word --num_tokens=5", "train.py --hub.token=*** --num_tokens=5"),
         ("token hf_abcdefghijklmnopqrst here", "token *** here"),
         ("sk-proj-0123456789abcdefghij", "***"),
         ("ghp_0123456789abcdefghijABCDEFGHIJ012345", "***"),
@@ -84,6 +85,10 @@ def test_a_long_line_is_walked_once(line: str) -> None:
 def test_a_flag_that_is_named_so_loses_its_value(words: tuple[str, ...], shown: tuple[str, ...]) -> None:
     assert masked_words(words, ["value-known"]) == shown
     assert masked_words(shown, ["value-known"]) == shown
+
+
+def test_the_values_of_such_flags_are_known_from_then_on() -> None:
+    assert secrets_in(["a.py", "--hub.token=one", "--api-key", "two", "--lr=3", "token", "four"]) == ("one", "two")
 
 
 def test_a_quoted_new_line_does_not_hide_a_token() -> None:
