@@ -30,6 +30,7 @@ class Attempts:
         self.signalled: frozenset[AttemptId] = frozenset()
         self.killed: frozenset[AttemptId] = frozenset()
         self._sent: frozenset[AttemptId] = frozenset()
+        self._killed_before: frozenset[AttemptId] = frozenset()
         self._ending_since = 0.0
 
     def take_over(self, found: Iterable[Live]) -> None:
@@ -74,6 +75,16 @@ class Attempts:
         live = self.live.get(attempt)
         if live is not None and live.handle is not None:
             self._parts.launcher.signal(live.handle, Signal.KILL if kill else Signal.TERM)
+
+    def kill_again(self) -> None:
+        """SIGKILL once more to what goes on though it was sent one before the last call of this.
+
+        A tree that forks all the while outlives one.
+        """
+        for live in self.going_on():
+            if live.attempt.id in self._killed_before and live.handle is not None:
+                self._parts.launcher.signal(live.handle, Signal.KILL)
+        self._killed_before = self.killed
 
     def end_unwritten(self, grace_s: float, *, kill: bool) -> bool:
         """SIGTERM to all, SIGKILL when `grace_s` is over or with `kill`, with no word in the ledger: the disk is full.

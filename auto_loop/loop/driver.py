@@ -290,6 +290,7 @@ class Driver:
         now = self._work.clock()
         self._looked_at = min(self._looked_at, now)  # a clock that was set back must not put the loop to sleep
         if now >= self._looked_at + _LOOK_PERIOD_S:
+            self._attempts.kill_again()
             self._measuring.look(self._attempts.live.values(), now - self._looked_at if self._looked_at else 0.0)
             self._looked_at = now
         if self._attempts.exits:

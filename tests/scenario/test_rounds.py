@@ -9,9 +9,9 @@ import pytest
 
 from auto_loop.domain.errors import MisuseError, RefusedError
 from auto_loop.domain.event import Event
-from auto_loop.domain.job import JobState, Outcome
+from auto_loop.domain.job import Handle, JobState, Outcome
 from auto_loop.domain.proposal import Verdict
-from auto_loop.launch.base import LaunchRequest
+from auto_loop.launch.base import LaunchRequest, Signal
 from auto_loop.launch.stub import Act, StubLauncher
 from auto_loop.ledger.lease import Lease
 from tests.scenario.harness import GPUS, World
@@ -130,6 +130,33 @@ def test_ctrl_c_launches_nothing_more_and_resume_runs_the_rest_once(world: World
     assert all(job.state is JobState.DONE and len(job.attempts) == 1 for job in history.jobs)
     assert len(history.loops) == 1
     assert len(history.jobs) == len(world.requests) == 8
+
+
+class OutlivesOneKill(StubLauncher):
+    """Its jobs die of the second SIGKILL only, as a tree may that forks all the while."""
+
+    def signal(self, handle: Handle, signal: Signal) -> bool:
+        if signal is Signal.KILL and (handle, signal) not in self.signals:
+            self.signals.append((handle, signal))
+            return True
+        return super().signal(handle, signal)
+
+
+def test_what_outlives_a_kill_is_killed_again(world: World) -> None:
+    pressed: list[Event] = []
+
+    def react(event: Event) -> None:
+        if event.kind == "progress" and not pressed:
+            pressed.append(event)
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    world.watching.react = react
+    launcher = OutlivesOneKill(world.trains(5000.0, on_term_s=None), world.clock)
+    began = world.clock.now
+    world.run(cfgs=world.configs(1), grace=5.0, launcher=launcher)
+    assert [sent for _, sent in launcher.signals] == [Signal.TERM, Signal.KILL, Signal.KILL]
+    assert world.clock.now - began < 10.0
 
 
 def test_ctrl_c_twice_stops_the_jobs_with_grace_then_kills(world: World) -> None:
