@@ -33,8 +33,9 @@ NO_ROOM = (28, 122)  # ENOSPC and EDQUOT: importing errno takes time
 PATIENCE = 600  # looks, a second apart
 PR_SET_CHILD_SUBREAPER = 36
 IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-# Python ignores SIGPIPE and SIGXFSZ from its own start on, and what is ignored would stay so across exec.
-RESET = (*IGNORED, signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ)
+# Python ignores SIGPIPE and SIGXFSZ from its own start on, and a shell has what it starts in the background ignore
+# SIGQUIT; what is ignored would stay so across exec.
+RESET = (*IGNORED, signal.SIGQUIT, signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ)
 
 
 def main(arguments: list[str]) -> int:

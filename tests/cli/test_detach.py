@@ -96,8 +96,10 @@ def test_a_detached_loop_outlives_the_terminal_that_it_was_started_in(project: P
     words = ["-m", "auto_loop.autorun", "--cfgs", "held.json", *HOW, "--study", "night", "--pid-file", "run/night.pid"]
     # Opened by a session's leader, the terminal becomes the session's own: its Ctrl-C and its hang-up come from there.
     shell = f'exec <>{os.ttyname(theirs)} >said 2>&1; {sys.executable} "$@" --detach; touch returned; exec sleep 600'
+    # Should the tests themselves run under nohup: the terminal that hangs up here ends what it was started in.
+    default = ["env", "--default-signal=HUP"]
     caller = subprocess.Popen(
-        ["bash", "-c", shell, "bash", *words], cwd=project.root, env=project.env, start_new_session=True
+        [*default, "bash", "-c", shell, "bash", *words], cwd=project.root, env=project.env, start_new_session=True
     )
     until(lambda: project.files("returned"))
     study, pid, log = driven(project, (project.root / "said").read_text())
