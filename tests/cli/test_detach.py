@@ -96,7 +96,7 @@ def test_a_detached_loop_outlives_the_terminal_that_it_was_started_in(project: P
     words = ["-m", "auto_loop.autorun", "--cfgs", "held.json", *HOW, "--study", "night", "--pid-file", "run/night.pid"]
     # Opened by a session's leader, the terminal becomes the session's own: its Ctrl-C and its hang-up come from there.
     shell = f'exec <>{os.ttyname(theirs)} >said 2>&1; {sys.executable} "$@" --detach; touch returned; exec sleep 600'
-    # Should the tests themselves run in a shell's background: the terminal's Ctrl-C and hang-up reach the caller all the same.
+    # In a shell's background too, where these are ignored, the terminal's Ctrl-C and hang-up reach the caller.
     default = ["env", "--default-signal=HUP,INT,QUIT"]
     caller = subprocess.Popen(
         [*default, "bash", "-c", shell, "bash", *words], cwd=project.root, env=project.env, start_new_session=True
