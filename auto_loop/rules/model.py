@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TypeAlias
 
 from auto_loop.domain.config import Json
@@ -61,17 +62,51 @@ class Rule:
     group: str = ""
 
 
+class Then(StrEnum):
+    """What follows when a live rule has held: end the job, end it and start its changed successor, or only say so."""
+
+    STOP = "stop"
+    FORK = "stop+fork"
+    WARN = "warn"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stop:
-    """When the condition has held of a running job for `readings` readings, after step `after`: `then` do this."""
+    """When the condition has held of a running job for `readings` readings, from step `after` on: `then` do this.
+
+    A fork starts fresh unless it is `warm`: from the stopped job's last checkpoint.
+    """
 
     name: str
     when: Expression
     reason: Template
     after: int = 0
     readings: int = 1
-    then: str = "stop"
+    then: Then = Then.STOP
     changes: Changes = field(default_factory=dict)
+    warm: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Law:
+    """What a metric of a changed config is expected to be, from the parent's run.
+
+    In `value`, `next.PATH` is a value of the changed config; any other path is one of the parent's. A law speaks where
+    `when` holds (always without one), and stays silent where its value is unknown.
+    """
+
+    metric: str
+    value: Expression
+    when: Expression | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """A cause that a run shows, in words: `says` when `when` holds."""
+
+    name: str
+    when: Expression
+    says: Template
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +136,8 @@ class Pack:
     rules: tuple[Rule, ...] = ()
     stops: tuple[Stop, ...] = ()
     remedies: tuple[Remedy, ...] = ()
+    laws: tuple[Law, ...] = ()
+    diagnoses: tuple[Diagnosis, ...] = ()
     aliases: Mapping[str, str] = field(default_factory=dict)
 
     @property

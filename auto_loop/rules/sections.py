@@ -10,7 +10,7 @@ from auto_loop.domain.guardrails import Choice, Derivation, Forbidden, Guardrail
 from auto_loop.domain.paths import Path, Star, parse_path
 from auto_loop.domain.stats import Direction
 from auto_loop.rules.condition import Expression, parse_condition, parse_formula
-from auto_loop.rules.model import REMEDY_TIMES, Changes, Computed, Metric, Objective, Remedy, Rule, Stop
+from auto_loop.rules.model import REMEDY_TIMES, Changes, Computed, Metric, Objective, Remedy, Rule, Stop, Then
 from auto_loop.rules.tables import Table
 from auto_loop.rules.template import parse_template
 
@@ -80,22 +80,34 @@ def read_rule(table: Table) -> Rule | None:
 
 
 def read_stop(table: Table) -> Stop | None:
-    """[[stop]]: `name`, `when`, `after` (steps), `for` (readings), `then` ("stop" or "fork"), `change`, `reason`."""
+    """[[stop]]: `name`, `when`, `after` (steps), `for` (readings), `then`, `change` and `warm` of a fork, `reason`."""
     name = table.get("name", str, "", required=True)
     when = table.parsed("when", parse_condition)
     reason = table.parsed("reason", parse_template)
-    then = table.get("then", str, "stop")
-    if then not in ("stop", "fork"):
-        table.wrong("then", f"{then!r} is none of stop, fork")
-    changes = _changes(table, "change", required=then == "fork")
+    then = table.get("then", str, Then.STOP.value)
+    if then not in list(Then):
+        table.wrong("then", f"{then!r} is none of {', '.join(Then)}")
+    changes = _changes(table, "change", required=then == Then.FORK)
+    warm = table.get("warm", bool, False)
+    if then != Then.FORK and (changes or warm):
+        table.wrong("then", f"{then!r} starts no successor", 'write then = "stop+fork", or leave out change and warm')
     after = table.get("after", int, 0)
     readings = table.get("for", int, 1)
     if after < 0 or readings < 1:
         table.wrong("", "`after` is 0 or more steps, `for` 1 or more readings")
     table.done()
-    if when is None or reason is None:
+    if when is None or reason is None or then not in list(Then):
         return None
-    return Stop(name=name, when=when, reason=reason, after=after, readings=readings, then=then, changes=changes)
+    return Stop(
+        name=name,
+        when=when,
+        reason=reason,
+        after=after,
+        readings=readings,
+        then=Then(then),
+        changes=changes,
+        warm=warm,
+    )
 
 
 def read_remedy(table: Table) -> Remedy | None:
