@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from auto_loop.domain.decision import Decision, DecisionId
 from auto_loop.domain.job import Job, JobId
 from auto_loop.domain.proposal import Proposal, Silence, Verdict
 from auto_loop.domain.study import Loop, Study
@@ -13,7 +14,9 @@ from auto_loop.domain.summary import Summary
 class ProposalRecord:
     """A proposal as the ledger keeps it: what was proposed after which job, and what became of it.
 
-    `child` is the job that an accepted proposal became.
+    `child` is the job that an accepted proposal became; `predictions` are what the pack's laws expected of it, and
+    `improved` says whether it was measured to be better than its parent (None while nothing can be said). `decision` is
+    the asking of the rules that it came of; `id` its number in the ledger.
     """
 
     loop: int
@@ -24,6 +27,22 @@ class ProposalRecord:
     edits: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
     child: JobId | None = None
+    predictions: Mapping[str, float] = field(default_factory=dict)
+    decision: DecisionId | None = None
+    improved: bool | None = None
+    id: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleCounts:
+    """What became of one rule's proposals: how many there were, became jobs, could be measured against their parents,
+    and were better."""
+
+    rule: str
+    fired: int
+    accepted: int
+    measured: int
+    improved: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,3 +64,4 @@ class History:
     summaries: Mapping[JobId, Summary] = field(default_factory=dict)
     proposals: tuple[ProposalRecord, ...] = ()
     silences: tuple[SilenceRecord, ...] = ()
+    decisions: tuple[Decision, ...] = ()

@@ -11,7 +11,9 @@ from auto_loop.domain.failure import Failure
 JobId = NewType("JobId", int)
 AttemptId = NewType("AttemptId", int)
 
-REMEDY = "remedy"  # the proposer of a job that takes a failed one's place in its round
+# Proposers of jobs that no proposal of a round led to: one that takes a failed job's place in its round, the successor
+# that a live rule starts, the same config under another seed, and the runs on fresh seeds that confirm a winner.
+REMEDY, FORK, REPEAT, CONFIRMATION = "remedy", "live rule", "repeat", "confirmation"
 
 
 class JobState(StrEnum):
@@ -85,6 +87,7 @@ class StopCause(StrEnum):
     STALL = "stall"
     JOB_TIMEOUT = "job timeout"
     MAX_HOURS = "max hours"
+    RULE = "live rule"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,7 +190,8 @@ class Job:
 
     `position` is its place in the loop's launch order, from 1. `output_dir` is where its first attempt writes.
     `outcome` is set exactly when `state` is DONE. A back-off is QUEUED with `not_before` (unix s; 0: at once).
-    `cause` says why a job was cancelled before any attempt; else the last attempt's own cause speaks.
+    `cause` says why a job was cancelled before any attempt; else the last attempt's own cause speaks. A warm job starts
+    from the last checkpoint of job `warm_from`; one that is `ahead` goes before the rest of the queue.
     """
 
     id: JobId
@@ -205,6 +209,8 @@ class Job:
     attempts: tuple[Attempt, ...] = ()
     not_before: float = 0.0
     cause: str = ""
+    warm_from: JobId | None = None
+    ahead: bool = False
 
     def __post_init__(self) -> None:
         if (self.state is JobState.DONE) != (self.outcome is not None):
@@ -232,3 +238,5 @@ class NewJob:
     config: Config
     output_dir: str
     origin: Origin = field(default_factory=Origin)
+    warm_from: JobId | None = None
+    ahead: bool = False

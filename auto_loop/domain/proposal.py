@@ -29,7 +29,8 @@ class Proposal:
 class Accepted:
     """A proposal that passed the panel: the config that it makes, and the edits in normal form that make it.
 
-    `notes` say what guardrails derived or clamped.
+    `notes` say what guardrails derived or clamped. `predictions` are the values that the pack's laws expect of its
+    metrics. A `repeat` changes nothing but the seed.
     """
 
     parent: JobId
@@ -37,14 +38,17 @@ class Accepted:
     edits: tuple[str, ...]
     config: Config
     notes: tuple[str, ...] = ()
+    predictions: Mapping[str, float] = field(default_factory=dict)
+    repeat: bool = False
 
 
 class Verdict(StrEnum):
-    """What became of a proposal."""
+    """What became of a proposal. One that is WAITING is fit to run, and waits for a slot or for a person's word."""
 
     ACCEPTED = "accepted"
     REFUSED = "refused"
     NO_PLACE = "no place"
+    WAITING = "waiting"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

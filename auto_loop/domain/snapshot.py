@@ -11,8 +11,9 @@ class Snapshot:
     """What the planner sees: the jobs that hold slots, the head of the queue, and counts.
 
     `active` are STARTING or RUNNING (each has a last attempt with its slot); `queue` is the head of the queued
-    jobs in launch order (back-offs behind the rest), as many as were asked for. `round` is the deepest that has a
-    job. `queued` and `done` count the whole loop. `requests` are the study's unanswered ones, oldest first.
+    jobs in launch order (back-offs behind the rest), as many as were asked for. `round` is the one that the loop is in,
+    the first that is not decided; forks may wait or run in later ones. `queued` and `done` count the whole loop,
+    `queued_in_round` that round. `requests` are the study's unanswered ones, oldest first.
     """
 
     study: str
@@ -22,4 +23,5 @@ class Snapshot:
     queue: tuple[Job, ...]
     queued: int
     done: int
+    queued_in_round: int = 0
     requests: tuple[Request, ...] = ()

@@ -14,6 +14,7 @@ from auto_loop.domain.slot import SlotState
 from auto_loop.domain.study import Loop, Study, Supervisor
 from auto_loop.domain.summary import Summary
 from auto_loop.ledger.connection import Clock, CommitHook, Connection, no_fault
+from auto_loop.ledger.decisions import Decisions
 from auto_loop.ledger.reading import Reading
 from auto_loop.ledger.requests import Requests
 from auto_loop.ledger.rows import metrics_text, origin_columns, text_of
@@ -22,7 +23,8 @@ from auto_loop.ledger.rows import metrics_text, origin_columns, text_of
 class Ledger:
     """One process's hand on the truth. Every call is one durable commit, or a part of the `transaction` around it.
 
-    `reading` sees what this ledger has written, uncommitted writes included; `requests` are the rows that views write.
+    `reading` sees what this ledger has written, uncommitted writes included; `requests` are the rows that views write;
+    `decisions` are what was asked of the rules, and what came of it.
     A call that would make an impossible state is a RefusedError and writes nothing.
     """
 
@@ -31,6 +33,7 @@ class Ledger:
         self._clock = clock
         self.reading = Reading(connection)
         self.requests = Requests(connection, clock)
+        self.decisions = Decisions(connection)
 
     @classmethod
     def open(cls, file: Path, clock: Clock, fault: CommitHook = no_fault) -> Self:
@@ -106,6 +109,8 @@ class Ledger:
                 cfg_file=job.cfg_file,
                 config=fingerprint,
                 output_dir=job.output_dir,
+                warm_from=job.warm_from,
+                ahead=int(job.ahead),
                 **origin_columns(job.origin),
             )
             if row is None:
@@ -231,6 +236,8 @@ class Ledger:
                 evidence=text_of(dict(proposal.evidence)),
                 edits=text_of(record.edits),
                 reasons=text_of(record.reasons),
+                predictions=text_of(dict(record.predictions)),
+                decision=record.decision,
             )
 
     def record_silence(self, record: SilenceRecord) -> None:

@@ -37,9 +37,9 @@ INSERT INTO config (fingerprint, text) VALUES (:fingerprint, :text) ON CONFLICT 
 
 -- name: add_job
 INSERT INTO job (loop, round, position, name, cfg_file, config, output_dir,
-                 parent, parent_cfg, proposer, rule, reason, changes, notes)
+                 parent, parent_cfg, proposer, rule, reason, changes, notes, warm_from, ahead)
 SELECT tally.loop, :round, tally.jobs + 1, :name, :cfg_file, :config, :output_dir,
-       :parent, :parent_cfg, :proposer, :rule, :reason, :changes, :notes
+       :parent, :parent_cfg, :proposer, :rule, :reason, :changes, :notes, :warm_from, :ahead
 FROM tally JOIN loop ON loop.number = tally.loop
 WHERE tally.loop = :loop AND loop.study = :study AND loop.ended_at IS NULL
 RETURNING id;
@@ -98,9 +98,44 @@ SET run_dir = excluded.run_dir, config_file = excluded.config_file, wandb_url = 
 
 -- name: record_proposal
 INSERT INTO proposal (loop, round, parent, verdict, child, changes, reason, rule, proposer, priority, purpose,
-                      evidence, edits, reasons)
+                      evidence, edits, reasons, predictions, decision)
 VALUES (:loop, :round, :parent, :verdict, :child, :changes, :reason, :rule, :proposer, :priority, :purpose,
-        :evidence, :edits, :reasons);
+        :evidence, :edits, :reasons, :predictions, :decision);
+
+-- name: waiting_proposals
+SELECT * FROM proposal WHERE loop = :loop AND verdict = 'waiting' ORDER BY id;
+
+-- name: settle_proposal
+UPDATE proposal SET verdict = :verdict, child = :child, edits = :edits, reasons = :reasons
+WHERE id = :proposal AND verdict = 'waiting';
+
+-- name: record_improved
+UPDATE proposal SET improved = :improved WHERE child = :child;
+
+-- name: track_records
+SELECT rule, count(*) AS fired, count(child) AS accepted, count(improved) AS measured,
+       coalesce(sum(improved), 0) AS improved
+FROM loop CROSS JOIN proposal ON proposal.loop = loop.number
+WHERE loop.study = :study AND rule <> '' GROUP BY rule ORDER BY rule;
+
+-- name: add_rulebook
+INSERT INTO rulebook (fingerprint, text) VALUES (:fingerprint, :text) ON CONFLICT (fingerprint) DO NOTHING;
+
+-- name: rulebook
+SELECT text FROM rulebook WHERE fingerprint = :fingerprint;
+
+-- name: record_decision
+INSERT INTO decision (loop, round, kind, at, rulebook, detail)
+VALUES (:loop, :round, :kind, :at, :rulebook, :detail)
+RETURNING id;
+
+-- name: decisions_of_study
+SELECT decision.* FROM loop JOIN decision ON decision.loop = loop.number
+WHERE loop.study = :study ORDER BY decision.id;
+
+-- name: decisions_of_kind
+SELECT decision.* FROM loop JOIN decision ON decision.loop = loop.number
+WHERE loop.study = :study AND decision.kind = :kind ORDER BY decision.id;
 
 -- name: record_silence
 INSERT INTO silence (loop, round, parent, cause, detail) VALUES (:loop, :round, :parent, :cause, :detail);
@@ -126,7 +161,7 @@ SELECT * FROM job_whole WHERE id = :job;
 SELECT * FROM job_whole WHERE loop = :loop AND state IN ('starting', 'running') ORDER BY position;
 
 -- name: queue_head
-SELECT * FROM job_whole WHERE loop = :loop AND state = 'queued' ORDER BY not_before, position LIMIT :head;
+SELECT * FROM job_whole WHERE loop = :loop AND state = 'queued' ORDER BY not_before, ahead DESC, position LIMIT :head;
 
 -- name: jobs_of_round
 SELECT * FROM job_whole WHERE loop = :loop AND round = :round ORDER BY position;
@@ -183,10 +218,8 @@ SELECT round, sum(state = 'queued') AS queued, sum(state IN ('starting', 'runnin
        sum(state = 'done') AS done
 FROM job WHERE loop = :loop GROUP BY round ORDER BY round;
 
--- name: round_state
-SELECT :round AS round, sum(state = 'queued') AS queued, sum(state IN ('starting', 'running')) AS active,
-       sum(state = 'done') AS done
-FROM job WHERE loop = :loop AND round = :round;
+-- name: queued_in_round
+SELECT count(*) AS number FROM job WHERE loop = :loop AND round = :round AND state = 'queued';
 
 -- name: configs_tried
 SELECT fingerprint FROM config
@@ -247,7 +280,7 @@ SELECT job_whole.* FROM job_whole WHERE name = :name AND (:study IS NULL OR stud
 
 -- name: ahead_of
 SELECT count(*) AS number FROM job
-WHERE loop = :loop AND state = 'queued' AND (not_before, position) < (:not_before, :position);
+WHERE loop = :loop AND state = 'queued' AND (not_before, -ahead, position) < (:not_before, -:ahead, :position);
 
 -- name: children_of_job
 SELECT * FROM job_whole WHERE loop = :loop AND parent = :job ORDER BY position;

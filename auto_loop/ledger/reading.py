@@ -17,6 +17,7 @@ from auto_loop.domain.study import Loop, RoundState, Study, Supervisor
 from auto_loop.domain.summary import Summary
 from auto_loop.ledger import rows
 from auto_loop.ledger.connection import Connection
+from auto_loop.ledger.decisions import DecisionReading
 
 
 class Reading:
@@ -24,6 +25,7 @@ class Reading:
 
     def __init__(self, connection: Connection) -> None:
         self._db = connection
+        self.decisions = DecisionReading(connection)
 
     @classmethod
     def open(cls, file: Path) -> Self:
@@ -73,13 +75,15 @@ class Reading:
             tally = self._db.row("tally", loop=loop)
             if tally is None or self.loop(study, loop) is None:
                 raise RefusedError(f"study {study} has no loop {loop}")
+            current = min(tally["decided"] + 1, tally["round"])
             return Snapshot(
                 study=study,
                 loop=loop,
-                round=tally["round"],
+                round=current,
                 active=self._jobs(self._db.rows("active_jobs", loop=loop)),
                 queue=self._jobs(self._db.rows("queue_head", loop=loop, head=head)),
                 queued=tally["queued"],
+                queued_in_round=self._queued_in(loop, current) if tally["queued"] else 0,
                 done=tally["done"],
                 requests=tuple(rows.request_of(row) for row in self._db.rows("open_requests", study=study)),
             )
@@ -99,6 +103,7 @@ class Reading:
                 summaries=_summaries(self._db.rows("summaries_of_study", study=study), jobs),
                 proposals=tuple(rows.proposal_of(row) for row in self._db.rows("proposals_of_study", study=study)),
                 silences=tuple(rows.silence_of(row) for row in self._db.rows("silences_of_study", study=study)),
+                decisions=self.decisions.of_study(study),
             )
 
     def job(self, job: JobId) -> Job | None:
@@ -121,7 +126,9 @@ class Reading:
 
     def ahead_of(self, job: Job) -> int:
         """How many queued jobs of its loop go before a queued job."""
-        row = self._db.row("ahead_of", loop=job.loop, not_before=job.not_before, position=job.position)
+        row = self._db.row(
+            "ahead_of", loop=job.loop, not_before=job.not_before, ahead=int(job.ahead), position=job.position
+        )
         return 0 if row is None else int(row["number"])
 
     def children_of(self, job: Job) -> tuple[Job, ...]:
@@ -170,15 +177,6 @@ class Reading:
             return ()
         return tuple(rows.round_of(row) for row in self._db.rows("rounds", loop=loop))
 
-    def round_state(self, study: str, loop: int) -> RoundState | None:
-        """How far the deepest round of a loop is; None while it has no job."""
-        with self._db.one_view():
-            tally = self._db.row("tally", loop=loop)
-            if tally is None or not tally["jobs"] or self.loop(study, loop) is None:
-                return None
-            row = self._db.row("round_state", loop=loop, round=tally["round"])
-            return None if row is None else rows.round_of(row)
-
     def request_of(self, attempt: AttemptId) -> Mapping[str, Json]:
         """The launch request of an attempt as it was written before the launch; empty for an unknown one."""
         row = self._db.row("attempt_request", attempt=attempt)
@@ -207,6 +205,10 @@ class Reading:
         if row is None:
             raise RefusedError(f"there is no config {fingerprint} in {self._db.file}")
         return Config(row["text"])
+
+    def _queued_in(self, loop: int, round: int) -> int:
+        row = self._db.row("queued_in_round", loop=loop, round=round)
+        return 0 if row is None else int(row["number"])
 
     def _jobs(self, found: Iterable[Row]) -> tuple[Job, ...]:
         """Jobs with their attempts, one query a job: for the few that are open."""

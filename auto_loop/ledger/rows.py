@@ -6,6 +6,7 @@ from sqlite3 import Row
 from typing import Any
 
 from auto_loop.domain.config import Config, Json
+from auto_loop.domain.decision import DecisionId
 from auto_loop.domain.event import Event
 from auto_loop.domain.failure import Failure
 from auto_loop.domain.history import ProposalRecord, SilenceRecord
@@ -129,6 +130,8 @@ def job_of(row: Row, attempts: Iterable[Attempt]) -> Job:
         attempts=tuple(attempts),
         not_before=row["not_before"],
         cause=row["cause"],
+        warm_from=None if row["warm_from"] is None else JobId(row["warm_from"]),
+        ahead=bool(row["ahead"]),
     )
 
 
@@ -264,6 +267,10 @@ def proposal_of(row: Row) -> ProposalRecord:
         edits=_texts(row["edits"]),
         reasons=_texts(row["reasons"]),
         child=None if child is None else JobId(child),
+        predictions=_figures(row["predictions"]),
+        decision=None if row["decision"] is None else DecisionId(row["decision"]),
+        improved=None if row["improved"] is None else bool(row["improved"]),
+        id=row["id"],
     )
 
 
@@ -300,6 +307,10 @@ def request_of(row: Row) -> Request:
         answered_at=row["answered_at"],
         answer=row["answer"],
     )
+
+
+def _figures(text: str) -> dict[str, float]:
+    return {name: float(value) for name, value in json.loads(text).items()}
 
 
 def _texts(text: str) -> tuple[str, ...]:

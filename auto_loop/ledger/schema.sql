@@ -25,7 +25,8 @@ CREATE TABLE loop (
 CREATE INDEX loop_of_study ON loop (study, number);
 CREATE INDEX loop_unfinished ON loop (study, number) WHERE ended_at IS NULL;
 
--- Counts per loop, kept by the triggers below, so that a snapshot never counts.
+-- Counts per loop, kept by the triggers below, so that a snapshot never counts. The rounds up to `decided` have been
+-- decided; forks may already wait in the next ones.
 CREATE TABLE tally (
     loop   INTEGER PRIMARY KEY REFERENCES loop (number),
     round  INTEGER NOT NULL DEFAULT 0,
@@ -33,6 +34,7 @@ CREATE TABLE tally (
     queued INTEGER NOT NULL DEFAULT 0 CHECK (queued >= 0),
     active INTEGER NOT NULL DEFAULT 0 CHECK (active >= 0),
     done   INTEGER NOT NULL DEFAULT 0 CHECK (done >= 0),
+    decided INTEGER NOT NULL DEFAULT 0 CHECK (decided >= 0),
     CHECK (jobs = queued + active + done)
 ) STRICT;
 CREATE TRIGGER loop_opened AFTER INSERT ON loop BEGIN
@@ -44,6 +46,7 @@ CREATE TABLE config (
     text        TEXT NOT NULL
 ) STRICT;
 
+-- A warm job starts from the last checkpoint of another; one that is ahead goes before the rest of the queue.
 CREATE TABLE job (
     id          INTEGER PRIMARY KEY,
     loop        INTEGER NOT NULL REFERENCES loop (number),
@@ -64,13 +67,15 @@ CREATE TABLE job (
     outcome     TEXT CHECK (outcome IN ('succeeded', 'failed', 'stopped', 'cancelled', 'lost')),
     not_before  REAL NOT NULL DEFAULT 0 CHECK (not_before >= 0),
     cause       TEXT NOT NULL DEFAULT '',
+    warm_from INTEGER REFERENCES job (id),
+    ahead     INTEGER NOT NULL DEFAULT 0 CHECK (ahead IN (0, 1)),
     CHECK ((state = 'done') = (outcome IS NOT NULL)),
     CHECK (cause = '' OR outcome IS 'cancelled'),
     UNIQUE (loop, name),
     UNIQUE (loop, position)
 ) STRICT;
 CREATE INDEX job_of_round ON job (loop, round, state);
-CREATE INDEX job_queue ON job (loop, not_before, position) WHERE state = 'queued';
+CREATE INDEX job_queue ON job (loop, not_before, ahead DESC, position) WHERE state = 'queued';
 CREATE INDEX job_active ON job (loop, position) WHERE state IN ('starting', 'running');
 
 CREATE TRIGGER job_added AFTER INSERT ON job BEGIN
@@ -147,25 +152,51 @@ CREATE TABLE summary (
     notes       TEXT NOT NULL
 ) STRICT;
 
-CREATE TABLE proposal (
+-- What decisions were made by, beside the runs: the packs' texts, what makes a config another, the types of its fields.
+CREATE TABLE rulebook (
+    fingerprint TEXT PRIMARY KEY,
+    text        TEXT NOT NULL
+) STRICT;
+
+-- One asking of the rules, whole: what was seen, so that it can be derived again; or what a confirmation showed.
+CREATE TABLE decision (
     id       INTEGER PRIMARY KEY,
     loop     INTEGER NOT NULL REFERENCES loop (number),
-    round    INTEGER NOT NULL,
-    parent   INTEGER NOT NULL REFERENCES job (id),
-    verdict  TEXT NOT NULL CHECK (verdict IN ('accepted', 'refused', 'no place')),
-    child    INTEGER UNIQUE REFERENCES job (id),
-    changes  TEXT NOT NULL,
-    reason   TEXT NOT NULL,
-    rule     TEXT NOT NULL,
-    proposer TEXT NOT NULL,
-    priority INTEGER NOT NULL,
-    purpose  TEXT NOT NULL,
-    evidence TEXT NOT NULL,
-    edits    TEXT NOT NULL,
-    reasons  TEXT NOT NULL,
+    round    INTEGER NOT NULL CHECK (round >= 0),
+    kind     TEXT NOT NULL CHECK (kind <> ''),
+    at       REAL NOT NULL,
+    rulebook TEXT REFERENCES rulebook (fingerprint),
+    detail   TEXT NOT NULL
+) STRICT;
+CREATE INDEX decision_of_loop ON decision (loop, id);
+CREATE TRIGGER round_decided AFTER INSERT ON decision WHEN NEW.kind = 'round' BEGIN
+    UPDATE tally SET decided = max(decided, NEW.round) WHERE loop = NEW.loop;
+END;
+
+-- `improved` says whether the child was measured to be better than its parent; null while nothing can be said.
+CREATE TABLE proposal (
+    id          INTEGER PRIMARY KEY,
+    loop        INTEGER NOT NULL REFERENCES loop (number),
+    round       INTEGER NOT NULL,
+    parent      INTEGER NOT NULL REFERENCES job (id),
+    verdict     TEXT NOT NULL CHECK (verdict IN ('accepted', 'refused', 'no place', 'waiting')),
+    child       INTEGER UNIQUE REFERENCES job (id),
+    changes     TEXT NOT NULL,
+    reason      TEXT NOT NULL,
+    rule        TEXT NOT NULL,
+    proposer    TEXT NOT NULL,
+    priority    INTEGER NOT NULL,
+    purpose     TEXT NOT NULL,
+    evidence    TEXT NOT NULL,
+    edits       TEXT NOT NULL,
+    reasons     TEXT NOT NULL,
+    predictions TEXT NOT NULL DEFAULT '{}',
+    decision    INTEGER REFERENCES decision (id),
+    improved    INTEGER CHECK (improved IS NULL OR (improved IN (0, 1) AND child IS NOT NULL)),
     CHECK (child IS NULL OR verdict = 'accepted')
 ) STRICT;
 CREATE INDEX proposal_of_loop ON proposal (loop, id);
+CREATE INDEX proposal_waiting ON proposal (loop, id) WHERE verdict = 'waiting';
 
 CREATE TABLE silence (
     id     INTEGER PRIMARY KEY,
@@ -240,4 +271,4 @@ FROM job
 JOIN loop ON loop.number = job.loop
 JOIN config ON config.fingerprint = job.config;
 
-INSERT INTO meta (key, value) VALUES ('schema_version', 2);
+INSERT INTO meta (key, value) VALUES ('schema_version', 3);

@@ -25,11 +25,16 @@ def plan(snapshot: Snapshot, stage: Stage, now: float) -> tuple[Action, ...]:
     if stage.intent is not Intent.RUN or stage.over:
         return actions if attempts else (*actions, _last(snapshot, stage))
     actions += _launches(snapshot, stage, frozenset(one.job.id for one in cancels), now)
-    if actions or snapshot.active:
+    if actions or _round_goes_on(snapshot):
         return actions
-    if snapshot.queued:
-        return _given_up(snapshot, stage, attempts)
+    if snapshot.queued_in_round:
+        return () if snapshot.active else _given_up(snapshot, stage, attempts)
     return (EndRound(round=snapshot.round),)
+
+
+def _round_goes_on(snapshot: Snapshot) -> bool:
+    """Whether a job of the round that the loop is in runs: forks of later ones do not keep it open."""
+    return any(job.round <= snapshot.round for job in snapshot.active)
 
 
 def _last(snapshot: Snapshot, stage: Stage) -> Action:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import assert_never
 
 from auto_loop.domain.config import Json
+from auto_loop.domain.decision import Decision, DecisionKind
 from auto_loop.domain.event import Event
 from auto_loop.domain.history import History, ProposalRecord, SilenceRecord
 from auto_loop.domain.job import REMEDY, Job, JobId, NewJob, Origin
@@ -51,6 +52,8 @@ def end_round(parts: Parts, number: int, summaries: Mapping[JobId, Summary]) -> 
     decision = _decide(parts, history, 0 if last else places(parts))
     jobs = {job.id: job for job in history.jobs}
     with parts.ledger.transaction():
+        now = parts.workshop.clock()
+        parts.ledger.decisions.record(Decision(loop=parts.loop, round=number, kind=DecisionKind.ROUND, at=now))
         children = _record(parts, decision, number, jobs, last=last)
         reason = f"all {parts.call.rounds} rounds are done" if last else "" if children else NO_RULE
         if reason:
@@ -192,7 +195,7 @@ def _refused_row(parts: Parts, number: int, refusal: Refusal, *, last: bool) -> 
             reasons: tuple[str, ...] = (f"round {number} was the last one (--rounds {parts.call.rounds})",)
         case Verdict.NO_PLACE | Verdict.REFUSED:
             reasons = refusal.reasons
-        case Verdict.ACCEPTED:
+        case Verdict.ACCEPTED | Verdict.WAITING:
             raise ValueError("an accepted proposal is no refusal")
         case _:
             assert_never(refusal.verdict)

@@ -50,7 +50,7 @@ def attempt(number: int, slot: int) -> Attempt:
 
 
 def snapshot(active: tuple[Job, ...] = (), queue: tuple[Job, ...] = ()) -> Snapshot:
-    return Snapshot(study="s", loop=1, round=2, active=active, queue=queue, queued=len(queue), done=0)
+    return Snapshot(study="s", loop=1, round=2, active=active, queue=queue, queued=len(queue), queued_in_round=len(queue), done=0)
 
 
 def stopped(number: int, slot: int, stop: StopIntent) -> Job:

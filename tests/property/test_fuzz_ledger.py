@@ -66,7 +66,7 @@ def read_all(file: Path) -> None:
                 reading.tried(study.name, loop.number)
                 reading.outcomes(loop.number)
                 reading.rounds(study.name, loop.number)
-                reading.round_state(study.name, loop.number)
+                reading.decisions.waiting(loop.number)
                 reading.events(loop.number)
                 reading.slots(loop.number)
             for job in history.jobs:

@@ -10,9 +10,10 @@ import sys
 from pathlib import Path
 
 from auto_loop.domain.config import Json
+from auto_loop.domain.decision import Decision, DecisionKind, ParentSeen, RulesAsked
 from auto_loop.domain.failure import Failure
 from auto_loop.domain.history import ProposalRecord, SilenceRecord
-from auto_loop.domain.job import Origin, Outcome, StopCause
+from auto_loop.domain.job import JobId, Origin, Outcome, StopCause
 from auto_loop.domain.proposal import Proposal, Silence, Verdict
 from auto_loop.domain.slot import SlotState
 from auto_loop.domain.study import Supervisor
@@ -72,8 +73,19 @@ def fill(ledger: Ledger) -> None:
     )
     with ledger.transaction():
         child = ledger.add_job(new_job("base_h2jr9c", round=2, origin=origin))
-        record = ProposalRecord(loop=LOOP, round=1, parent=base, proposal=proposal, verdict=Verdict.ACCEPTED)
+        decision = ledger.decisions.record(decided(base, ledger.decisions.keep_rulebook({"pack": "mine"})))
+        record = ProposalRecord(
+            loop=LOOP,
+            round=1,
+            parent=base,
+            proposal=proposal,
+            verdict=Verdict.ACCEPTED,
+            predictions={"train/ot_log_pi_sum": -4.6},
+            decision=decision,
+        )
         ledger.record_proposal(dataclasses.replace(record, edits=origin.changes, child=child))
+        ledger.decisions.improved(child, improved=True)
+        ledger.record_proposal(dataclasses.replace(record, verdict=Verdict.WAITING, edits=("ot.reg@mul=4",)))
         ledger.record_proposal(dataclasses.replace(record, verdict=Verdict.REFUSED, reasons=("off the list", "twice")))
         ledger.record_proposal(dataclasses.replace(record, verdict=Verdict.NO_PLACE, reasons=("no place",)))
         silence = Silence(parent=failed, cause="no readable history", detail="looked for metrics.jsonl")
@@ -81,7 +93,8 @@ def fill(ledger: Ledger) -> None:
         ledger.record_event(event("round decided"))
     running = run_attempt(ledger, child, slot=3)
     ledger.ask_to_stop(running, stop_intent(StopCause.STALL, "no sign of life for 900 s"))
-    ledger.start_attempt(new_attempt(ledger.add_job(new_job("starting", round=2)), slot=1))
+    fork = dataclasses.replace(new_job("starting", round=2), warm_from=base, ahead=True)
+    ledger.start_attempt(new_attempt(ledger.add_job(fork), slot=1))
     ledger.add_job(new_job("queued", round=2))
     ledger.record_event(event("job started", child))
     ledger.requests.answer(ledger.requests.add(STUDY, "stop", {"job": 2}), "stopped")
@@ -97,6 +110,29 @@ def fill(ledger: Ledger) -> None:
     ledger.record_slots(LOOP, [slot_state(1), slot_state(3), slot_state(2, "another program holds it"), cpu], anew=True)
 
 
+def decided(base: JobId, rulebook: str) -> Decision:
+    """A decision after round 1, with every field filled."""
+    seen = ParentSeen(
+        job=base,
+        repeats=(base,),
+        readings={"last train/ot_pi_sum": 1e-21, "slope train/loss": None},
+        diagnoses=(("cost above s", "the cost 447 against s = 2.3"),),
+        unknown={"loss rising": ('pct("loss")',)},
+    )
+    asked = RulesAsked(
+        event="round 1 is over",
+        parents=(seen,),
+        room=4,
+        per_parent=2,
+        shift={"mass_dead": 3},
+        hits=(FINGERPRINT,),
+        refused_by_trainer=((base, "mass_dead"),),
+    )
+    return Decision(
+        loop=LOOP, round=1, kind=DecisionKind.ROUND, at=1_700_001_000.0, detail=asked.to_json(), rulebook=rulebook
+    )
+
+
 def content(file: Path) -> Json:
     """All that a ledger says, as plain JSON."""
     reading, requests = Reading.open(file), Requests.connect(file, float)
@@ -109,6 +145,7 @@ def content(file: Path) -> Json:
         "supervisors": [_plain(reading.supervisor(study.name)) for study in reading.studies()],
         "slots": [dataclasses.asdict(slot) for slot in reading.slots(LOOP)],
         "origin": dataclasses.asdict(reading.origin_of(FINGERPRINT) or Origin()),
+        "waiting": [dataclasses.asdict(each) for each in reading.decisions.waiting(LOOP)],
         "launch": dict(reading.request_of(reading.history(STUDY).jobs[0].attempts[0].id)),
     }
     reading.close()
