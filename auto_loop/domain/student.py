@@ -1,8 +1,8 @@
 """Student's t and the normal distribution: tails and quantiles, for intervals.
 
-Our own, because scipy costs the supervising process more time and memory than the rest of it (`docs/adr/0015-own-student-t.md`).
-Degrees of freedom are whole numbers: then the distribution has closed forms. Welch's fraction is rounded down by its caller,
-which makes the interval wider, never narrower.
+Our own, because scipy would cost the supervising process more memory than all of its goal
+(`docs/adr/0015-own-student-t.md`). Degrees of freedom are whole numbers: then the distribution has closed forms.
+Welch's fraction is rounded down by its caller, which makes the interval wider, never narrower.
 """
 
 import math
@@ -19,7 +19,7 @@ def cdf(t: float, df: int) -> float:
 
 
 def tail(t: float, df: int) -> float:
-    """P(T > t): to about 1e-13 of itself, however small it is."""
+    """P(T > t): to about 1e-12 of itself, however small it is."""
     if df < 1 or df != int(df):
         raise ValueError(f"degrees of freedom are a whole number from 1 on, not {df}")
     if math.isnan(t):
@@ -62,7 +62,7 @@ def _upper_z(q: float) -> float:
 
 
 def _where_it_falls_to(q: float, falling: Callable[[float], float]) -> float:
-    """The x > 0 at which a falling function is q: doubled until it lies between two, then halved until no number lies between."""
+    """The x > 0 at which a falling function is q: doubled until it lies between two, then halved until nothing does."""
     high = 1.0
     while falling(high) > q:
         high *= 2
@@ -73,7 +73,7 @@ def _where_it_falls_to(q: float, falling: Callable[[float], float]) -> float:
 
 
 def _inside(t: float, df: int) -> float:
-    """P(|T| <= t) as a finite sum in the angle atan(t / sqrt(df)): Abramowitz & Stegun 26.7.3 (odd df) and 26.7.4 (even)."""
+    """P(|T| <= t), a finite sum in the angle atan(t / sqrt(df)): Abramowitz & Stegun 26.7.3 (odd df), 26.7.4 (even)."""
     sine, cosine, odd = *_sine_and_cosine(t, df), df % 2
     term = cosine if odd else 1.0
     total = 0.0
