@@ -1,20 +1,23 @@
-"""Reads a trainer's config class in the trainer's own interpreter.
+"""Reads a trainer's config class in the trainer's own interpreter, and says what that would refuse.
 
-`<python> class_probe.py CLASS MODULE... < configs.json`, run by path, never imported by the house. CLASS is
-`module:Class` or `file.py:Class`; each MODULE is imported after it (some trainers register the classes that a `type`
-chooses from by an import). On stdin a JSON list of configs (may be empty); on stdout one JSON object: `int`, `float`,
-`defaults`, `known` (path patterns, `*` for a list's item or a mapping's key), `open` (whether some part has fields
-that nobody can list), and `faults`, one list a config: what draccus says when it parses it, which needs draccus.
+`<python> class_probe.py CLASS MODULE...`, run by path, never imported by the house. CLASS is `module:Class` or
+`file.py:Class`; each MODULE is imported after it (some trainers register the classes that a `type` chooses from by an
+import). It answers in lines of JSON. The first says what the class has: `int`, `float`, `defaults`, `known` (path
+patterns, `*` for a list's item or a mapping's key) and `open` (whether some part has fields that nobody can list).
+Then, for each line on stdin with a config, one line with a list of texts: what draccus says when it parses it (which
+needs draccus), or what the class's own module finds by `faults(config)`. It ends with its stdin, and with its starter.
 """
 
 from __future__ import annotations  # the trainer's Python may be 3.9
 
+import contextlib
 import dataclasses
 import enum
 import importlib
 import json
 import os
 import pathlib
+import signal
 import sys
 import types
 import typing
@@ -35,30 +38,66 @@ class Found:
 
 
 def main() -> None:
-    """Answers once, as the module says."""
+    """Answers as the module says, until stdin ends."""
     # Our neighbours' names (accelerate, profile) are those of packages that a trainer imports.
     here = os.path.dirname(os.path.realpath(__file__))
     sys.path[:] = [folder for folder in sys.path if os.path.realpath(folder) != here]
-    where = sys.argv[1]
-    configs = json.load(sys.stdin)
-    # What an import prints would spoil the answer.
-    answer = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    kind = load(where)
+    end_with_the_starter()
+    asked, answers = own_streams()
+    kind = load(sys.argv[1])
     for module in sys.argv[2:]:
         importlib.import_module(module)
+    with contextlib.suppress(ImportError):  # now, so that the first config need not wait for it
+        importlib.import_module("draccus")
+    answer(answers, fields_of(kind))
+    hush()
+    for line in asked:
+        answer(answers, parse_faults(kind, json.loads(line)))
+
+
+def end_with_the_starter() -> None:
+    """A starter that was killed while a class hangs on a config would leave this behind for ever."""
+    with contextlib.suppress(OSError, AttributeError, ImportError):
+        import ctypes
+
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+def own_streams() -> tuple[typing.TextIO, typing.TextIO]:
+    """Stdin and stdout for us alone: what an import prints or reads would spoil the conversation."""
+    asked, answers = os.fdopen(os.dup(0), encoding="utf-8"), os.fdopen(os.dup(1), "w", encoding="utf-8")
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, 0)
+    os.dup2(2, 1)
+    os.close(nothing)
+    return asked, answers
+
+
+def hush() -> None:
+    """From here on nobody reads what the class prints, and a file of it would grow."""
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, 1)
+    os.dup2(nothing, 2)
+    os.close(nothing)
+
+
+def answer(answers: typing.TextIO, said: Any) -> None:
+    """One line; a reader that is gone ends this."""
+    answers.write(json.dumps(said) + "\n")
+    answers.flush()
+
+
+def fields_of(kind: Any) -> dict[str, Any]:
+    """What the class has, as the first line of the answers."""
     found = Found()
     walk(kind, "", found, ())
-    report = {
+    return {
         "int": sorted(found.int),
         "float": sorted(found.float),
         "known": sorted(found.known),
         "defaults": found.defaults,
         "open": found.open,
-        "faults": [parse_faults(kind, config) for config in configs],
     }
-    json.dump(report, answer)
-    answer.close()
 
 
 def load(where: str) -> Any:
@@ -163,10 +202,16 @@ def parse_faults(kind: Any, config: Any) -> list[str]:
             parsed = draccus.parse(kind, config_path=file.name, args=[])
         check = getattr(sys.modules[kind.__module__], "faults", None)
         return [str(fault) for fault in check(parsed)] if callable(check) else []
-    except (Exception, SystemExit) as error:  # noqa: BLE001 (whatever a stranger's class says is the finding)
-        return [" ".join(str(error).split()) or type(error).__name__]
+    except BaseException as error:  # noqa: BLE001 (whatever a stranger's class says is the finding)
+        return [words_of(error)]
     finally:
         os.unlink(file.name)
+
+
+def words_of(error: BaseException) -> str:
+    """What an error says, and what its cause says: a parser likes to keep to itself what a class has raised."""
+    texts = [" ".join(str(one).split()) or type(one).__name__ for one in (error, error.__cause__) if one is not None]
+    return texts[0] if texts[-1] in texts[0] else ": ".join(texts)
 
 
 if __name__ == "__main__":

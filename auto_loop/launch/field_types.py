@@ -1,48 +1,19 @@
-"""What a trainer's config class says of its fields, read once in the trainer's own interpreter and kept in a file.
-
-The class is never imported here: the trainer may live in another environment, and importing it may cost seconds.
-"""
+"""What a trainer's config class says of its fields, read once in the trainer's own interpreter and kept in a file."""
 
 import json
 import os
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from auto_loop.domain.config import Config, FieldTypes, Json
+from auto_loop.domain.config import Config, FieldTypes
 from auto_loop.domain.errors import Fault
-from auto_loop.domain.secrets import masked
-from auto_loop.launch.checks import PACKAGE
+from auto_loop.launch.class_server import PROBE, TrainerClass, TrainerClassServer, trainer_class
 from auto_loop.launch.profile import Profile
 
-PROBE = Path(__file__).with_name("class_probe.py")
-_PROBE_S = 180  # a trainer that imports a simulator and a network library takes its time on a busy machine
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainerClass:
-    """A trainer's config class: which, and the interpreter, folder and environment that it can be imported in."""
-
-    name: str
-    imports: tuple[str, ...] = ()
-    python: str
-    root: Path
-    env: Mapping[str, str]
-
-
-def trainer_class(profile: Profile, python: str, root: Path, env: Mapping[str, str]) -> TrainerClass | None:
-    """The profile's class, a file of ours by its whole path; None when the profile names none."""
-    name = profile.config_class
-    if not name:
-        return None
-    if ".py:" in name:
-        file, _, attribute = name.rpartition(":")
-        ours, theirs = PACKAGE / file, root / file
-        name = f"{theirs if theirs.is_file() else ours}:{attribute}"
-    return TrainerClass(name=name, imports=profile.config_imports, python=python, root=root, env=env)
+__all__ = ["TrainerClass", "TrainerFields", "field_types", "parse_check", "trainer_class"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,9 +36,10 @@ def field_types(profile: Profile, trainer: TrainerClass | None, cache: Path) -> 
     file = cache / f"fields_{_key(trainer)}.json"
     report = _cached(file)
     if report is None:
-        report, why = _probe(trainer, [])
+        with TrainerClassServer(trainer) as server:
+            report = server.fields()
         if report is None:
-            note = f"the class {trainer.name} could not be read, so only the profile's int_fields count: {why}"
+            note = server.note.replace(", so no config", ", so only the profile's int_fields count and no config", 1)
             return TrainerFields(types=plain, notes=(note,))
         _keep(file, report)
     return TrainerFields(types=_types(report, plain), names=frozenset(report["known"]))
@@ -77,10 +49,8 @@ def parse_check(trainer: TrainerClass, configs: Sequence[Config]) -> list[tuple[
     """What the trainer's own parser says of each config, asked in one start of it; nothing if it cannot be asked."""
     if not configs:
         return []
-    report, _ = _probe(trainer, [config.data() for config in configs])
-    if report is None:
-        return [() for _ in configs]
-    return [tuple(Fault(what=text, where=trainer.name) for text in texts) for texts in report["faults"]]
+    with TrainerClassServer(trainer) as server:
+        return server.check(configs)
 
 
 def _types(report: Mapping[str, Any], plain: FieldTypes) -> FieldTypes:
@@ -115,20 +85,3 @@ def _keep(file: Path, report: dict[str, Any]) -> None:
     aside = file.with_name(f"{file.name}.{os.getpid()}")
     aside.write_text(json.dumps(report), encoding="utf-8")
     aside.replace(file)
-
-
-def _probe(trainer: TrainerClass, configs: list[dict[str, Json]]) -> tuple[dict[str, Any] | None, str]:
-    """The probe's answer, or None and why there is none."""
-    try:
-        done = subprocess.run(
-            [trainer.python, str(PROBE), trainer.name, *trainer.imports],
-            input=json.dumps(configs), capture_output=True, text=True, timeout=_PROBE_S, check=True,
-            cwd=trainer.root, env=dict(trainer.env),
-            start_new_session=True,  # a terminal's Ctrl-C is for the loop, which goes on and still wants its answer
-        )  # fmt: skip
-        report: dict[str, Any] = json.loads(done.stdout)
-        return report, ""
-    except subprocess.CalledProcessError as error:
-        return None, masked((error.stderr or "").strip().rpartition("\n")[2])
-    except (OSError, ValueError, subprocess.SubprocessError) as error:
-        return None, masked(str(error))
