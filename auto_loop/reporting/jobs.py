@@ -17,7 +17,7 @@ from auto_loop.reporting.report import Report, RoundReport
 from auto_loop.reporting.tries import course, how, took, which_try
 
 # The key under which evidence names what a computed edit aims at.
-PREDICTS = "predicts"
+PREDICTS, STEPS = "predicts", "steps"
 
 # Metrics in a round's table: more make it wider than a page, and the job's block has them all.
 COLUMNS = 3
@@ -171,7 +171,7 @@ def _origin(job: JobReport, report: Report) -> list[str]:
 
 def evidence(readings: Mapping[str, Json], child: JobReport | None) -> str:
     """The readings that a reason rests on, as `name = value`; then what it foresaw, and what came of it in `child`."""
-    told = [f"{code(name)} = {_reading(value)}" for name, value in readings.items() if name != PREDICTS]
+    told = [f"{code(name)} = {_reading(value)}" for name, value in readings.items() if name not in (PREDICTS, STEPS)]
     return ", ".join([*told, *_foreseen(readings.get(PREDICTS), child)])
 
 

@@ -130,33 +130,36 @@ def _call(call: Call, facts: Facts) -> Value:
     if call.name in MATH:
         return arithmetic(MATH[call.name][2], [evaluate(arg, facts) for arg in call.args])
     arg = call.args[0]
-    if call.name == "log_matches":
-        return facts.log_matches(_text(arg))
-    if isinstance(arg, Place):
+    if call.name == "exists" and isinstance(arg, Place):
         return UNKNOWN if facts.config is None else facts.at(arg.segments) is not UNKNOWN
-    return facts.has_metric(_text(arg))
+    return facts.reading(call.name, subject(call, facts))
+
+
+def subject(call: Call, facts: Facts) -> str:
+    """The metric or pattern that a reading is about; inside a fold a `*` in a metric's name is the item."""
+    arg = call.args[0]
+    text = arg.value if isinstance(arg, Literal) and isinstance(arg.value, str) else ""
+    return text if facts.item is None or call.name == "log_matches" else text.replace("*", facts.item)
 
 
 def _metric(call: Call, facts: Facts) -> Value:
-    name, metric = call.name, _text(call.args[0])
     second = None
     if len(call.args) > 1:
         second = as_number(evaluate(call.args[1], facts))
         if second is None:
             return UNKNOWN
-    if name == "value":
-        return facts.value(metric, second)
-    if name == "slope":
-        return facts.slope(metric, None if second is None else max(int(second), 2))
-    if second is not None:
-        return facts.recent(name, metric, max(int(second), 2))
-    return facts.statistic(name, metric)
+    return facts.reading(call.name, subject(call, facts), second)
+
+
+def fold_items(call: Call, facts: Facts) -> tuple[str, ...] | Unknown:
+    """The indexes or keys that a fold's `*` stands for, one after the other."""
+    segments = starred(call.args[0])[0].segments
+    return facts.items(segments[: segments.index(STAR)])
 
 
 def _fold(call: Call, facts: Facts) -> Value:
     arg = call.args[0]
-    segments = starred(arg)[0].segments
-    items = facts.items(segments[: segments.index(STAR)])
+    items = fold_items(call, facts)
     if isinstance(items, Unknown):
         return UNKNOWN
     values = [evaluate(arg, replace(facts, item=item)) for item in items]
@@ -171,7 +174,3 @@ def _fold(call: Call, facts: Facts) -> Value:
             return arithmetic(lambda *numbers: math.fsum(numbers), values)
         case _:
             return arithmetic(MATH[call.name][2], values)
-
-
-def _text(node: Node) -> str:
-    return node.value if isinstance(node, Literal) and isinstance(node.value, str) else ""

@@ -74,8 +74,8 @@ def quote(node: Node, text: str) -> str:
 def _is_gap(node: Call | Place, facts: Facts) -> bool:
     if isinstance(node, Place):
         return STAR not in node.segments and isinstance(facts.at(node.segments), Unknown)
-    metric = bool(node.args) and isinstance(node.args[0], Literal) and isinstance(node.args[0].value, str)
-    return metric and isinstance(evaluate(node, facts), Unknown)
+    about = node.args[0].value if node.args and isinstance(node.args[0], Literal) else None
+    return isinstance(about, str) and "*" not in about and isinstance(evaluate(node, facts), Unknown)
 
 
 def _chain(chain: Chain, text: str, facts: Facts, wanted: bool) -> Shortfall:

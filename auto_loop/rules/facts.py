@@ -1,9 +1,11 @@
 """Facts: what is known about one run, as conditions see it."""
 
+import json
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,13 +16,15 @@ from auto_loop.domain.summary import MetricStats, Summary
 from auto_loop.rules.nodes import STAR, UNKNOWN, Segment, Unknown, Value
 
 T = TypeVar("T")
+NOT_KNOWN: Final = "unknown"  # how a recorded reading says so: no reading is a text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """Metrics and series under their canonical names, the config's tree (None when it is not known), the log's end.
 
-    `item` is the key or index that the `*` of a fold stands for at the moment, None outside of folds.
+    `item` is the key or index that the `*` of a fold stands for at the moment, None outside of folds. With `recorded`,
+    readings are answered from there alone (see `recorded.readings_of`), and what is not in it is unknown.
     """
 
     metrics: Mapping[str, MetricStats] = field(default_factory=dict)
@@ -29,6 +33,60 @@ class Facts:
     log_tail: str | None = None
     canonical: Callable[[str], str] = str
     item: str | None = None
+    recorded: Mapping[str, Json] | None = None
+
+    def reading(self, name: str, about: str, number: float | None = None) -> Value:
+        """The answer of a function of the run: of a metric, of the log. Finite or unknown; true or false for two."""
+        if self.recorded is not None:
+            found = self.recorded.get(self.key(name, about, number), NOT_KNOWN)
+            return UNKNOWN if found == NOT_KNOWN else found
+        value = self._answer(name, about, number)
+        return UNKNOWN if isinstance(value, float) and not math.isfinite(value) else value
+
+    def key(self, name: str, about: str, number: float | None = None) -> str:
+        """What a reading is called wherever it is kept: `value("train/loss", 300)`, under the metric's own name."""
+        subject = about if name == "log_matches" else self.canonical(about)
+        second = "" if number is None else f", {number:.17g}"
+        return f"{name}({json.dumps(subject, ensure_ascii=False)}{second})"
+
+    def _answer(self, name: str, about: str, number: float | None) -> Value:
+        match name:
+            case "exists":
+                return self.has_metric(about)
+            case "log_matches":
+                return self.log_matches(about)
+            case "value":
+                return self.value(about, number)
+            case "slope":
+                return self.slope(about, None if number is None else max(int(number), 2))
+            case _ if number is not None:
+                return self.recent(name, about, max(int(number), 2))
+            case _:
+                return self.statistic(name, about)
+
+    def steps_read(self, name: str, metric: str, number: float | None = None) -> list[int]:
+        """The step that a reading was taken at, or the first and last one that it spans; empty where not known."""
+        if self.recorded is not None:
+            kept = self.recorded.get(steps_key(self.key(name, metric, number)))
+            return [step for step in kept if isinstance(step, int)] if isinstance(kept, list) else []
+        if name == "best":
+            found = self.statistic("best_step", metric)
+            return [int(found)] if isinstance(found, float) else []
+        finite = self._finite(metric)
+        if finite is None or not len(finite[0]):
+            return []
+        steps = [int(step) for step in finite[0]]
+        match name:
+            case "first":
+                return steps[:1]
+            case "value" if number is not None:
+                return [step for step in steps if step <= number][-1:]
+            case "last" | "value":
+                return steps[-1:]
+            case "delta" | "pct" | "slope":
+                return [steps[0 if number is None else -min(max(int(number), 2), len(steps))], steps[-1]]
+            case _:
+                return []
 
     def statistic(self, name: str, metric: str) -> Value:
         """One statistic of a metric; final-only data has a last value and counts, and nothing else."""
@@ -111,6 +169,11 @@ class Facts:
     def log_matches(self, pattern: str) -> Value:
         """Whether the end of the job's log holds the regular expression; unknown without a log."""
         return UNKNOWN if self.log_tail is None else re.search(pattern, self.log_tail, re.MULTILINE) is not None
+
+
+def steps_key(reading: str) -> str:
+    """Where the steps of a recorded reading are kept, beside its value."""
+    return f"steps of {reading}"
 
 
 def facts_of(summary: Summary, canonical: Callable[[str], str] = str) -> Facts:

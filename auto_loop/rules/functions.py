@@ -8,9 +8,23 @@ from enum import StrEnum
 from typing import Final
 
 from auto_loop.domain.errors import Fault
-from auto_loop.rules.nodes import STAR, Binary, Call, Chain, Junction, Literal, Node, Place, Unary, children, walk
+from auto_loop.rules.nodes import (
+    STAR,
+    Binary,
+    Call,
+    Chain,
+    Junction,
+    Literal,
+    Node,
+    Place,
+    Segment,
+    Unary,
+    children,
+    walk,
+)
 from auto_loop.rules.tokens import fault_at
 
+NEXT: Final = "next"  # in a law, the first name of the changed config's paths
 METRIC: Final[Mapping[str, tuple[int, int]]] = {
     "first": (1, 1),
     "last": (1, 1),
@@ -165,12 +179,18 @@ def _text_faults(call: Call, text: str) -> Iterator[Fault]:
                 yield fault_at(text, arg.span, f"not a regular expression: {error}")
 
 
+def _list_of(place: Place) -> tuple[Segment, ...]:
+    """The list that a place with a `*` is in; that of a law's changed config counts as the parent's own."""
+    segments = place.segments[: place.segments.index(STAR)]
+    return segments[1:] if segments[:1] == (NEXT,) else segments
+
+
 def _over_items_faults(call: Call, text: str) -> Iterator[Fault]:
     yield from _count_faults(call, 1, 1, text)
     if any(isinstance(below, Call) and is_over_items(below) for arg in call.args for below in walk(arg)):
         yield fault_at(text, call.span, f"{call.name} over items inside which items are folded again")
     places = [place for arg in call.args for place in starred(arg)]
-    prefixes = {place.segments[: place.segments.index(STAR)] for place in places}
+    prefixes = {_list_of(place) for place in places}
     if not places:
         yield fault_at(text, call.span, f"{call.name} folds the items of a `*`, and there is none in it")
     elif len(prefixes) > 1:

@@ -1,7 +1,8 @@
 """Packs: from TOML text to a `Pack`, whole or not at all, with every fault at its line.
 
 `extends` names packs that are merged first; `default` is implied. What a pack says itself wins: metrics, ranges and
-the like by their names, rules and stops by their names, remedies by their failure; an `allow` list replaces.
+the like by their names, rules, stops and diagnoses by theirs, laws by metric and `when`, remedies by their failure; an
+`allow` list replaces.
 """
 
 import re
@@ -15,9 +16,11 @@ from typing import Any, Protocol, TypeVar
 from auto_loop.domain.errors import Fault, MisuseError
 from auto_loop.domain.guardrails import Guardrails
 from auto_loop.domain.paths import Path
-from auto_loop.rules.model import Pack
+from auto_loop.rules.model import Law, Pack
 from auto_loop.rules.sections import (
+    read_diagnosis,
     read_guardrails,
+    read_law,
     read_metrics,
     read_objective,
     read_remedy,
@@ -114,6 +117,8 @@ def _read(table: Table, name: str) -> Pack:
     rules = [read_rule(one) for one in table.tables("rule")]
     stops = [read_stop(one) for one in table.tables("stop")]
     remedies = [read_remedy(one) for one in table.tables("remedy")]
+    laws = [read_law(one) for one in table.tables("law")]
+    diagnoses = [read_diagnosis(one) for one in table.tables("diagnosis")]
     pack = Pack(
         name=table.get("name", str, name),
         objective=read_objective(table.table("objective")),
@@ -123,16 +128,22 @@ def _read(table: Table, name: str) -> Pack:
         rules=tuple(rule for rule in rules if rule is not None),
         stops=tuple(stop for stop in stops if stop is not None),
         remedies=tuple(remedy for remedy in remedies if remedy is not None),
+        laws=tuple(law for law in laws if law is not None),
+        diagnoses=tuple(diagnosis for diagnosis in diagnoses if diagnosis is not None),
     )
     _say_twins(table)
     return replace(pack, aliases=_aliases(pack, table))
 
 
 def _say_twins(table: Table) -> None:
-    for kind in ("rule", "stop"):
+    for kind in ("rule", "stop", "diagnosis"):
         names = [one.data.get("name") for one in table.tables(kind)]
         for twice in sorted({one for one in names if isinstance(one, str) and names.count(one) > 1}):
             table.wrong(kind, f"two of them are named {twice!r}")
+    laws = [(one.data.get("metric"), one.data.get("when")) for one in table.tables("law")]
+    for at, law in enumerate(laws):
+        if law in laws[:at]:
+            table.wrong("law", f"two of them are of {law[0]!r} under the same `when`")
 
 
 def _aliases(pack: Pack, table: Table) -> dict[str, str]:
@@ -168,7 +179,14 @@ def _merged(base: Pack, own: Pack) -> Pack:
             *own.remedies,
             *(one for one in base.remedies if one.failure not in {r.failure for r in own.remedies}),
         ),
+        laws=(*own.laws, *(one for one in base.laws if _case(one) not in set(map(_case, own.laws)))),
+        diagnoses=_by_name(base.diagnoses, own.diagnoses),
     )
+
+
+def _case(law: Law) -> tuple[str, str]:
+    """What makes two laws the same one: their metric, and the case that they are for."""
+    return law.metric, law.when.text if law.when else ""
 
 
 def _by_name(base: Iterable[N], own: Iterable[N]) -> tuple[N, ...]:

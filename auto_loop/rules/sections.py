@@ -10,7 +10,21 @@ from auto_loop.domain.guardrails import Choice, Derivation, Forbidden, Guardrail
 from auto_loop.domain.paths import Path, Star, parse_path
 from auto_loop.domain.stats import Direction
 from auto_loop.rules.condition import Expression, parse_condition, parse_formula
-from auto_loop.rules.model import REMEDY_TIMES, Changes, Computed, Metric, Objective, Remedy, Rule, Stop, Then
+from auto_loop.rules.functions import METRIC, NEXT
+from auto_loop.rules.model import (
+    REMEDY_TIMES,
+    Changes,
+    Computed,
+    Diagnosis,
+    Law,
+    Metric,
+    Objective,
+    Remedy,
+    Rule,
+    Stop,
+    Then,
+)
+from auto_loop.rules.nodes import Call, Place, walk
 from auto_loop.rules.tables import Table
 from auto_loop.rules.template import parse_template
 
@@ -108,6 +122,34 @@ def read_stop(table: Table) -> Stop | None:
         changes=changes,
         warm=warm,
     )
+
+
+def read_law(table: Table) -> Law | None:
+    """[[law]]: `metric`, `value`, `when` (always, without one)."""
+    metric = table.get("metric", str, "", required=True)
+    value = table.parsed("value", parse_formula)
+    when = table.parsed("when", parse_condition, required=False)
+    for key, expression in (("value", value), ("when", when)):
+        if expression is not None and _reads_by_next(expression):
+            table.wrong(key, "a reading of the parent's run depends on `next`", "its second argument is the parent's")
+    table.done()
+    if value is None or not metric or (when is None and table.data.get("when")):
+        return None
+    return Law(metric=metric, value=value, when=when)
+
+
+def _reads_by_next(expression: Expression) -> bool:
+    seconds = (arg for at in walk(expression.root) if isinstance(at, Call) and at.name in METRIC for arg in at.args[1:])
+    return any(isinstance(at, Place) and at.segments[0] == NEXT for second in seconds for at in walk(second))
+
+
+def read_diagnosis(table: Table) -> Diagnosis | None:
+    """[[diagnosis]]: `name`, `when`, and what it `says`."""
+    name = table.get("name", str, "", required=True)
+    when = table.parsed("when", parse_condition)
+    says = table.parsed("says", parse_template)
+    table.done()
+    return None if when is None or says is None else Diagnosis(name=name, when=when, says=says)
 
 
 def read_remedy(table: Table) -> Remedy | None:

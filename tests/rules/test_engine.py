@@ -1,8 +1,12 @@
+import pytest
+
 from auto_loop.domain.config import Config
 from auto_loop.domain.edits import parse_edits
+from auto_loop.domain.series import Source, series_of
+from auto_loop.domain.stats import Direction, describe
 from auto_loop.domain.summary import Summary, summary_from_json
 from auto_loop.rules import Proposal, decide
-from auto_loop.rules.engine import fire
+from auto_loop.rules.engine import Firing, fire
 from auto_loop.rules.pack import parse
 
 PACK = parse("""
@@ -36,6 +40,11 @@ DEAD = {"mass": {"first": 1e-3, "last": 2.6e-85, "n": 3}}
 
 def names(found: list[Proposal]) -> list[str]:
     return [proposal.rule for proposal in found]
+
+
+def own(firing: Firing) -> dict[str, tuple[str, ...]]:
+    """What the rules of this file lacked; those of the default pack are about other metrics."""
+    return {rule: gaps for rule, gaps in firing.unknown.items() if not rule.startswith("loss")}
 
 
 def test_the_best_comes_first() -> None:
@@ -80,8 +89,89 @@ def test_changes_read_back_through_the_edit_language() -> None:
 def test_a_run_with_nothing_to_say_names_the_nearest_rule_and_what_was_lacking() -> None:
     firing = fire(PACK, {"metrics": {"mass": {"first": 1.0, "last": 2e-6}}})
     assert firing.proposals == ()
-    assert firing.nearest == 'needs metric: last("mass") = 2e-06, needs < 1e-06'
-    assert firing.unknown["needs config"] == ("reg",)
+    assert firing.nearest == 'computed: last("mass") = 2e-06, needs < 1e-06'
+    assert own(firing) == {}  # false is an answer, whatever else is unknown beside it
+
+
+def test_what_could_not_be_judged_or_computed_is_listed_with_what_it_lacked() -> None:
+    assert own(fire(PACK, {"metrics": DEAD})) == {"needs config": ("reg",), "computed": ("reg",)}
+    every = own(fire(PACK, {"config": {"reg": 0.3}}))
+    assert every == dict.fromkeys(("needs config", "computed", "needs metric"), ('last("mass")',))
+
+
+def test_a_track_record_shifts_the_order_in_which_rules_are_considered() -> None:
+    plain = {"metrics": DEAD, "config": {"reg": 0.3, "name": "x", "list": []}}
+    firing = fire(PACK, plain, {"needs metric": 9, "computed": -5, "of another pack": 3})
+    assert names(list(firing.proposals)) == ["needs metric", "needs config", "computed"]
+    assert [proposal.priority for proposal in firing.proposals] == [10, 5, -2]
+    assert [name for name in firing.order if not name.startswith("loss")] == [
+        "needs metric",
+        "needs config",
+        "computed",
+    ]
+
+
+def test_of_equal_priority_the_smallest_relative_change_goes_first() -> None:
+    change = {
+        "double": '"a@mul" = 2.0',
+        "tenth": '"b@mul" = 0.1',
+        "both": '"a@mul" = 1.5, "b@mul" = 0.9',
+        "text": '"c" = 1',
+    }
+    rules = "".join(
+        f"[[rule]]\nname = '{name}'\nwhen = 'a > 0'\nreason = 'r'\nchange = {{ {edits} }}\n"
+        for name, edits in change.items()
+    )
+    config = {"a": 1.0, "b": 1e-3, "c": "x"}
+    assert names(decide({"config": config}, parse(rules))) == ["both", "double", "tenth", "text"]
+
+
+def test_diagnoses_say_their_figures() -> None:
+    text = """
+[[diagnosis]]
+name = "dead"
+when = 'last("mass") < 1e-6'
+says = "only {last('mass')} of mass, {exists('other')}"
+[[diagnosis]]
+name = "unknown"
+when = 'last("other") > 1'
+says = "never"
+"""
+    said = fire(parse(text), {"metrics": DEAD}).diagnoses
+    assert [(one.name, one.text) for one in said] == [("dead", "only 2.6e-85 of mass, false")]
+
+
+def test_evidence_says_at_which_steps_its_readings_were_taken() -> None:
+    series = series_of("mass", [100, 200, 300, 400], [3.0, 2.0, float("nan"), 1e-9], Source.METRICS)
+    run = Summary(
+        run_dir="x",
+        config=Config.of({"reg": 0.3}),
+        series={"mass": series},
+        metrics={"mass": describe(series, Direction.LOWER)},
+    )
+    text = """
+[[rule]]
+name = "r"
+when = 'last("mass") < 1e-6 and value("mass", 300) > 1 and pct("mass", 2) < 0 and n("mass") > 2 and best("mass") < 1'
+reason = "r"
+change = { "reg" = { expr = 'first("mass")' } }
+"""
+    (proposal,) = fire(parse(text), run).proposals
+    assert proposal.evidence == {
+        'last("mass")': 1e-9,
+        'value("mass", 300)': 2.0,
+        'pct("mass", 2)': pytest.approx(-100),
+        'n("mass")': 3.0,
+        'best("mass")': 1e-9,
+        'first("mass")': 3.0,
+        "steps": {
+            'last("mass")': [400],
+            'value("mass", 300)': [200],
+            'pct("mass", 2)': [200, 400],
+            'best("mass")': [400],
+            'first("mass")': [100],
+        },
+    }
 
 
 def test_a_broken_mapping_is_no_reason_to_fail() -> None:

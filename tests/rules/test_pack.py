@@ -159,6 +159,87 @@ def test_a_circle_is_refused() -> None:
         parse(texts["a"], texts.__getitem__, name="a")
 
 
+LAWS = """
+[[law]]
+metric = "loss"
+value = 'last("loss") * next.lr / lr'
+[[law]]
+metric = "loss"
+when = 'next.lr == lr'
+value = 'last("loss")'
+[[diagnosis]]
+name = "high"
+when = 'last("loss") > 1'
+says = "loss {last('loss')}"
+"""
+
+
+def test_laws_and_diagnoses_are_read_and_extended_by_their_names() -> None:
+    own = """
+extends = ["base"]
+[[law]]
+metric = "loss"
+value = 'last("loss") * 2'
+[[diagnosis]]
+name = "high"
+when = 'last("loss") > 2'
+says = "very high"
+[[diagnosis]]
+name = "low"
+when = 'last("loss") < 0'
+says = "low"
+"""
+    pack = parse(own, {"base": LAWS, "default": "name = 'default'"}.__getitem__)
+    assert [(law.metric, law.value.text, law.when.text if law.when else "") for law in pack.laws] == [
+        ("loss", 'last("loss") * 2', ""),
+        ("loss", 'last("loss")', "next.lr == lr"),
+    ]
+    assert [(one.name, one.says.text) for one in pack.diagnoses] == [("high", "very high"), ("low", "low")]
+
+
+def test_faults_of_laws_and_diagnoses_come_with_their_lines() -> None:
+    text = """[[law]]
+value = 'last("loss'
+when = "1 +"
+[[law]]
+metric = "a"
+value = 'value("a", next.steps / 2)'
+because = "x"
+[[law]]
+metric = "a"
+value = "lr > 1"
+[[law]]
+metric = "a"
+value = "lr"
+[[diagnosis]]
+when = "3"
+says = "{"
+[[diagnosis]]
+name = "twice"
+when = "lr > 1"
+says = "x"
+[[diagnosis]]
+name = "twice"
+when = "lr > 2"
+"""
+    found = faults(text)
+    for line, what in [
+        ("law 1", "`metric` is missing"),
+        ("line 2, law 1 value", "not closed"),
+        ("line 3, law 1 when", "ends too early"),
+        ("line 6, law 2 value", "depends on `next`"),
+        ("line 7, law 2 because", "no such key"),
+        ("line 10, law 3 value", "this is a condition"),
+        ("law", "two of them are of 'a' under the same `when`"),
+        ("diagnosis 1", "`name` is missing"),
+        ("line 15, diagnosis 1 when", "this is a number"),
+        ("line 16, diagnosis 1 says", "brace"),
+        ("diagnosis 3", "`says` is missing"),
+        ("diagnosis", "two of them are named 'twice'"),
+    ]:
+        assert any(line in fault and what in fault for fault in found), (line, what, found)
+
+
 def test_an_unknown_pack_names_the_shipped_ones() -> None:
     assert shipped_names() == ("act_ot", "default")
     with pytest.raises(MisuseError, match="act_ot"):
