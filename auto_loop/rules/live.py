@@ -12,6 +12,7 @@ is that of a whole run, so `log_matches` is unknown while one is played back.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from itertools import groupby
 from operator import itemgetter
 
@@ -51,8 +52,8 @@ def step(state: LiveState, stop: Stop, facts: Facts, at: int) -> tuple[LiveState
 
 
 def watched(when: Expression, canonical: Callable[[str], str]) -> frozenset[str]:
-    """The metrics whose new readings call for a look, under the pack's names. Empty: it reads none, and every reading
-    of any metric is one."""
+    """The metrics whose new readings call for a look, under the pack's names; a `*` in one is any text. Empty: it
+    reads none, and every reading of any metric is one."""
     asked = (
         node.args[0].value
         for node in walk(when.root)
@@ -63,7 +64,9 @@ def watched(when: Expression, canonical: Callable[[str], str]) -> frozenset[str]
 
 def concerns(names: frozenset[str], came: frozenset[str]) -> bool:
     """Whether new readings of `came` call for a look at a condition that reads `names`."""
-    return not names or not names.isdisjoint(came)
+    if not names or not names.isdisjoint(came):
+        return True
+    return any(fnmatchcase(one, name) for name in names if "*" in name for one in came)
 
 
 class Readings:
@@ -194,6 +197,7 @@ def play_back(stop: Stop, summary: Summary, pack: Pack) -> PlayedBack:
     nothing can be played back."""
     names = watched(stop.when, pack.canonical)
     only = names | _quoted(stop, pack) if names else frozenset()
+    only = frozenset() if any("*" in name for name in only) else only
     readings = Readings(pack, None if summary.config is None else summary.config.data(), only)
     state, looks, most = LiveState(), 0, 0
     facts = readings.facts()
