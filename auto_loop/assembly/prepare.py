@@ -14,12 +14,14 @@ from auto_loop.domain.call import AutorunCall
 from auto_loop.domain.config import Config
 from auto_loop.domain.errors import AutoLoopError, Fault, MisuseError, RefusedError
 from auto_loop.domain.guardrails import Guardrails
+from auto_loop.domain.paths import Path as ConfigPath
 from auto_loop.domain.paths import parse_path
 from auto_loop.domain.slot import Device, Slot
 from auto_loop.launch.checks import device_faults, python_faults, resolve_target, wandb_faults, wandb_options
+from auto_loop.launch.class_server import TrainerClass, TrainerClassServer, trainer_class
 from auto_loop.launch.command import RunOptions
 from auto_loop.launch.environment import inherited
-from auto_loop.launch.field_types import TrainerClass, TrainerFields, field_types, parse_check, trainer_class
+from auto_loop.launch.field_types import TrainerFields, field_types
 from auto_loop.launch.profile import Profile
 from auto_loop.rules.model import Pack
 from auto_loop.workspace.configs import LoadedConfig, load_configs
@@ -31,7 +33,8 @@ T = TypeVar("T")
 class Prepared:
     """A call with every part chosen and checked. `warnings` are refusals that a mere plan only mentions.
 
-    `output_dir` is the user's own folder for the one job, "" when the loop chooses.
+    `output_dir` is the user's own folder for the one job, "" when the loop chooses. `trainer` is warm where proposals
+    will be asked of it; who runs the loop closes it.
     """
 
     call: AutorunCall
@@ -42,17 +45,23 @@ class Prepared:
     options: RunOptions
     configs: tuple[LoadedConfig, ...]
     fields: TrainerFields
-    trainer: TrainerClass | None
+    trainer: TrainerClassServer | None
     output_dir: str = ""
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
     def guardrails(self) -> Guardrails:
-        """The pack's guardrails; what the profile ignores makes no other experiment either."""
-        rails = self.pack.value.guardrails
-        ours = (parse_path(text) for text in self.profile.value.ignore)
+        """The pack's guardrails; what the profile ignores, or is told at every launch, makes no other experiment."""
+        rails, profile = self.pack.value.guardrails, self.profile.value
+        told = (*profile.steps, *profile.log_freq, *profile.eval_freq, *profile.output_dir, profile.seed)
+        ours = (parse_path(text) for text in (*profile.ignore, *told) if text)
         return replace(rails, ignore=tuple(dict.fromkeys((*rails.ignore, *ours))))
+
+    @property
+    def seed(self) -> ConfigPath | None:
+        """The place of the trainer's seed; None for a trainer that has none."""
+        return parse_path(self.profile.value.seed) if self.profile.value.seed else None
 
 
 @dataclass(slots=True)
@@ -109,12 +118,15 @@ def prepare(call: AutorunCall, around: Surroundings) -> Prepared:
     options = replace(_options(call, profile.value, around, found), extra=extra)
     if not call.resume:
         found.refusals += own_output_faults(output_dir, _jobs_to_come(call), around.root)
-    trainer = trainer_class(profile.value, options.python, around.root, probe_env(around))
-    fields = field_types(profile.value, trainer, around.layout.scratch)
+    kind = trainer_class(profile.value, options.python, around.root, probe_env(around))
+    fields = field_types(profile.value, kind, around.layout.scratch)
     configs = found.attempt(lambda: load_configs(_files(call, around), fields.types)) or ()
     found.refusals += _trainer_faults(options, profile.value, slots, configs, around)
-    if trainer is not None and configs:
+    trainer = None if kind is None else TrainerClassServer(kind)
+    if trainer is not None:
         found.misuses += _refused_configs(trainer, configs)
+        if found.misuses or not call.execute or not (call.decide or (pack and pack.value.stops)):
+            trainer.close()
     warnings = found.close()
     if pack is None:
         raise AssertionError("a missing pack is a fault")
@@ -135,21 +147,31 @@ def prepare(call: AutorunCall, around: Surroundings) -> Prepared:
             *_without_gpus(call, slots),
             *([slots.note] if slots and slots.note else []),
         ),
-        notes=(*fields.notes, *(f"{one.path}: {note}" for one in configs for note in one.notes)),
+        notes=(*(fields.notes or _unasked(trainer)), *(f"{one.path}: {note}" for one in configs for note in one.notes)),
     )
 
 
 def refused_configs(trainer: TrainerClass | None, configs: tuple[Config, ...]) -> dict[int, str]:
-    """What the trainer's own class says against each config, by position; nothing where it cannot be asked."""
-    if trainer is None or not configs:
+    """`refused_by` a class that is started for this one question."""
+    if trainer is None:
         return {}
-    found = enumerate(parse_check(trainer, configs))
+    with TrainerClassServer(trainer) as server:
+        return refused_by(server, configs)
+
+
+def refused_by(trainer: TrainerClassServer | None, configs: tuple[Config, ...]) -> dict[int, str]:
+    """What the trainer's own class says against each config, by position; nothing where it cannot be asked."""
+    found = enumerate([] if trainer is None else trainer.check(configs))
     return {at: "; ".join(fault.what for fault in faults) for at, faults in found if faults}
 
 
-def _refused_configs(trainer: TrainerClass, configs: tuple[LoadedConfig, ...]) -> list[Fault]:
-    texts = refused_configs(trainer, tuple(one.config for one in configs))
+def _refused_configs(trainer: TrainerClassServer, configs: tuple[LoadedConfig, ...]) -> list[Fault]:
+    texts = refused_by(trainer, tuple(one.config for one in configs))
     return [Fault(what=f"the trainer refuses it: {text}", where=str(configs[at].path)) for at, text in texts.items()]
+
+
+def _unasked(trainer: TrainerClassServer | None) -> tuple[str, ...]:
+    return (trainer.note,) if trainer is not None and trainer.note else ()
 
 
 def _files(call: AutorunCall, around: Surroundings) -> list[Path]:

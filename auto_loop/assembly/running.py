@@ -12,7 +12,7 @@ from auto_loop.assembly.named_files import ledger_file, pid_file, report_files, 
 from auto_loop.assembly.pid_file import check_pid_file, pid_in
 from auto_loop.assembly.places import lacking_room, written_to
 from auto_loop.assembly.plan_text import printed_plan
-from auto_loop.assembly.prepare import Prepared, prepare, refused_configs
+from auto_loop.assembly.prepare import Prepared, prepare, refused_by
 from auto_loop.assembly.redraw import Redraw, ReportFiles
 from auto_loop.assembly.requests import Requests
 from auto_loop.assembly.surroundings import Surroundings
@@ -78,6 +78,8 @@ def checked(call: AutorunCall, say: Callable[[str], None], around: Surroundings)
 def execute(prepared: Prepared, front: Front, around: Surroundings) -> int:
     """Hold the study, open its loop, drive it to the end, and have the report drawn."""
     with ExitStack() as stack:
+        if prepared.trainer is not None:
+            stack.callback(prepared.trainer.close)
         ledger = stack.enter_context(Ledger.open(ledger_file(prepared.call, around), around.clock, around.fault))
         study, lease = hold(prepared, ledger, front.say, around)
         stack.enter_context(lease)
@@ -149,7 +151,7 @@ def join(
             room=lambda: lacking_room(folders, around.least_free),
             output_dir_of=requests.output_dir,
             write_variant=lambda *variant: variant_beside(root, *variant, fault=around.fault),
-            refused_by_trainer=lambda configs: refused_configs(prepared.trainer, configs),
+            refused_by_trainer=lambda configs: refused_by(prepared.trainer, configs),
             log_tail=lambda file: tail_text(Path(file), _LOG_TAIL_BYTES),
             log_bytes=log_bytes,
             redraw=redraw,

@@ -83,7 +83,8 @@ class Profile:
     trainer, of which the first known one is used, and an empty key is never passed. `always` is passed to every job.
     `failures` tell the class of a failure, the first that matches; the trainer's own go before those of every trainer.
     `config_imports` are modules that register parts of the `config_class`. `int_fields` and `ignore` are path
-    patterns with `*`; `ignore` names what does not make two configs different.
+    patterns with `*`; `ignore` names what does not make two configs different. `seed` is the path of the trainer's
+    seed, "" for a trainer that has none; with `paired_streams` two variants under one seed see the same batches.
     """
 
     name: str
@@ -100,6 +101,8 @@ class Profile:
     not_passed: tuple[str, ...] = ()
     int_fields: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
+    seed: str = "seed"
+    paired_streams: bool = False
     steps: tuple[str, ...] = ("steps",)
     log_freq: tuple[str, ...] = ("log_freq",)
     eval_freq: tuple[str, ...] = ("eval_freq",)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from auto_loop.domain.errors import Fault, MisuseError, pointer
 from auto_loop.domain.failure import Failure
+from auto_loop.domain.paths import Star, parse_path
 from auto_loop.launch.profile import FailurePattern, Precision, Profile, Starter, Style, Target, WandbKeys
 
 _T = TypeVar("_T")
@@ -101,6 +102,8 @@ class _Reader:
             not_passed=self.texts(config, "not_passed"),
             int_fields=self.texts(config, "int_fields"),
             ignore=self.texts(config, "ignore"),
+            seed=self.seed(config),
+            paired_streams=self.take(config, "paired_streams", bool, False),
             steps=self.names(keys, "steps"),
             log_freq=self.names(keys, "log_freq"),
             eval_freq=self.names(keys, "eval_freq"),
@@ -171,6 +174,17 @@ class _Reader:
         if value and not re.fullmatch(r"[\w.]+:\w+|[\w./-]+\.py:\w+", value):
             self.fault("class", f"{value!r} is not module:Class or file.py:Class", value)
         return value
+
+    def seed(self, table: dict[str, Any]) -> str:
+        """A place in the config, or "" for a trainer without one."""
+        value = self.text(table, "seed", "seed")
+        try:
+            whole = value == "" or Star() not in parse_path(value)
+        except MisuseError:
+            whole = False
+        if not whole:
+            self.fault("seed", f"{value!r} is not the path of one value", value)
+        return value if whole else ""
 
     def section(self, table: dict[str, Any], key: str) -> dict[str, Any]:
         return self.take(table, key, dict, {})

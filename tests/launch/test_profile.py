@@ -23,6 +23,16 @@ def test_what_the_shipped_ones_say() -> None:
     assert script.device == script.wandb.mode == ""
 
 
+def test_where_the_seed_is_and_whether_it_pairs_the_batches() -> None:
+    act, script = shipped_profile("act_ot"), shipped_profile("script")
+    assert (act.seed, act.paired_streams, script.seed, script.paired_streams) == ("seed", True, "seed", False)
+    assert parse_profile('[config]\nseed = ""').seed == ""
+    assert parse_profile('[config]\nseed = "train.seed"\npaired_streams = true').paired_streams
+    for text in ("a..b", "runs.*.seed", " "):
+        with pytest.raises(MisuseError, match=r"p:2: .* is not the path of one value"):
+            parse_profile(f"[config]\nseed = {text!r}", "p")
+
+
 def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(MisuseError, match=r"no profile is called 'lerobt'.*act_ot, lerobot, script"):
         shipped_profile("lerobt")
