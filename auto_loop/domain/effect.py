@@ -104,7 +104,7 @@ def compare(candidate: Mapping[int, float], base: Mapping[int, float], terms: Te
     interval. Nor do differences without any spread: of a trainer that seeds do not change, or whose metric takes few
     values, n equal differences are one observation n times, and a t of infinity would prove whatever came first.
     """
-    ours, theirs = _finite(candidate), _finite(base)
+    ours, theirs = finite(candidate), finite(base)
     found = _paired(ours, theirs, terms) if terms.paired else _unpaired(ours, theirs, terms.level)
     return Effect(
         estimate=found.value,
@@ -151,6 +151,11 @@ def smallest_detectable(sd_of_difference: float, pairs: int, level: float) -> fl
     return quantile((1 + level) / 2, pairs - 1) * sd_of_difference / math.sqrt(pairs)
 
 
+def finite(values: Mapping[int, float]) -> dict[int, float]:
+    """The runs that have a number, in order of their seeds."""
+    return {seed: values[seed] for seed in sorted(values) if math.isfinite(values[seed])}
+
+
 def mean_and_sd(values: Sequence[float]) -> tuple[float, float]:
     """Mean and standard deviation (n − 1; 0 for one value), scaled meanwhile, so that no square overflows."""
     scale = max(map(abs, values)) or 1.0
@@ -162,10 +167,6 @@ def mean_and_sd(values: Sequence[float]) -> tuple[float, float]:
 def has_spread(sd: float, values: Sequence[float]) -> bool:
     """Whether a standard deviation of these values is more than the rounding of their floats."""
     return sd > _SAME * max(map(abs, values))
-
-
-def _finite(values: Mapping[int, float]) -> dict[int, float]:
-    return {seed: values[seed] for seed in sorted(values) if math.isfinite(values[seed])}
 
 
 def _paired(ours: Mapping[int, float], theirs: Mapping[int, float], terms: Terms) -> _Estimate:
