@@ -12,6 +12,7 @@ VERBS = {
     "why": "Say why a job waits, or a GPU is idle.",
     "wait": "Wait until nobody drives a study any more.",
     "stop": "Stop a job or a whole study.",
+    "pack": "Try a pack of rules: check it, test it on cases, hold it against old runs.",
 }
 
 

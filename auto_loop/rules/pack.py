@@ -30,6 +30,7 @@ from auto_loop.rules.sections import (
 from auto_loop.rules.tables import Lines, Table
 
 DEFAULT = "default"
+CASES = ".cases.toml"  # what the cases that try a pack are called, beside it
 _PACKS = files("auto_loop.rules.packs")
 
 
@@ -43,7 +44,13 @@ N = TypeVar("N", bound=_Named)
 
 def shipped_names() -> tuple[str, ...]:
     """The names of the packs that come with the package."""
-    return tuple(sorted(entry.name.removesuffix(".toml") for entry in _PACKS.iterdir() if entry.name.endswith(".toml")))
+    files_ = (entry.name for entry in _PACKS.iterdir())
+    return tuple(sorted(name.removesuffix(".toml") for name in files_ if name.endswith(".toml") and CASES not in name))
+
+
+def shipped_cases(name: str) -> str:
+    """The text of a shipped pack's cases."""
+    return (_PACKS / f"{name}{CASES}").read_text(encoding="utf-8")
 
 
 def shipped_text(name: str) -> str:

@@ -1,0 +1,51 @@
+"""`pack`: what a pack of rules says, tried without training anything: `check`, `test` and `backtest`."""
+
+from pathlib import Path
+
+import click
+
+from auto_loop.cli.options import verb
+
+
+@click.group(context_settings={"max_content_width": 110})
+def pack() -> None:
+    """Try a pack of rules without training anything: read it, hold it against written cases, or against old runs."""
+
+
+@verb("check", short_help="Read a pack whole: every fault with its line.")
+@click.argument("file", metavar="FILE")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def check(file: str, as_json: bool) -> None:
+    """Read a pack whole and say every fault with its line, or what is in it. FILE may be a shipped pack's name."""
+    from auto_loop.assembly import pack_text as texts  # only now: --help stays quick
+    from auto_loop.assembly.pack_cases import checked
+
+    found = checked(file, Path.cwd())
+    say(texts.check_json(found) if as_json else texts.check_text(found))
+
+
+@verb("test", short_help="Hold a pack against its rule cases.")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def test(ctx: click.Context, files: tuple[str, ...], as_json: bool) -> None:
+    """Hold a pack against its rule cases: FILE is a file of cases, a pack with NAME.cases.toml beside it, or a shipped
+    pack's name. Exit code 1 when a case fails.
+    """
+    from auto_loop.assembly import pack_text as texts  # only now: --help stays quick
+    from auto_loop.assembly.pack_cases import tested
+
+    done = tested(files, Path.cwd())
+    say(texts.test_json(done) if as_json else texts.test_text(done))
+    ctx.exit(1 if any(one.failed for one in done) else 0)
+
+
+def say(answer: object) -> None:
+    """Print a text as it is, anything else as JSON."""
+    import json
+
+    click.echo(answer if isinstance(answer, str) else json.dumps(answer, indent=2))
+
+
+for one in (check, test):
+    pack.add_command(one)
