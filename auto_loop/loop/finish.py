@@ -5,13 +5,13 @@ from dataclasses import replace
 from typing import assert_never
 
 from auto_loop.domain.config import Json
-from auto_loop.domain.job import REMEDY, Attempt, Exit, Job, JobId, NewJob, Origin
+from auto_loop.domain.job import REMEDY, Attempt, Exit, Job, JobId
 from auto_loop.loop.aftermath import Replace, Retry, Settle, Terms, aftermath
+from auto_loop.loop.children import Child, queue_child
 from auto_loop.loop.endings import Known, Logged, ending
 from auto_loop.loop.journal import Journal
 from auto_loop.loop.parts import Parts
 from auto_loop.loop.recover import Live
-from auto_loop.loop.rounds import free_name
 
 
 def finish(parts: Parts, journal: Journal, live: Live, seen: Exit) -> Attempt:
@@ -112,26 +112,14 @@ def _remedied_before(parts: Parts, job: Job, ended: Attempt) -> int:
 
 def _replace(parts: Parts, job: Job, remedied: Replace) -> tuple[str, JobId]:
     """A child of the failed job in the same place of its round."""
-    file = parts.workshop.write_variant(job.cfg_file, job.config, remedied.edits, remedied.config)
-    name = free_name(file.stem, parts.ledger.reading.outcomes(parts.loop))
-    child = parts.ledger.add_job(
-        NewJob(
-            study=parts.study,
-            loop=parts.loop,
-            round=job.round,
-            name=name,
-            cfg_file=str(file),
-            config=remedied.config,
-            output_dir=parts.workshop.output_dir_of(name, 1),
-            origin=Origin(
-                parent=job.id,
-                parent_cfg=job.cfg_file,
-                proposer=REMEDY,
-                rule=remedied.rule,
-                reason=remedied.reason,
-                changes=remedied.edits,
-                notes=remedied.notes,
-            ),
-        )
+    child = Child(
+        parent=job,
+        round=job.round,
+        config=remedied.config,
+        edits=remedied.edits,
+        proposer=REMEDY,
+        rule=remedied.rule,
+        reason=remedied.reason,
+        notes=remedied.notes,
     )
-    return name, child
+    return queue_child(parts, child)
