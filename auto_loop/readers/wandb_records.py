@@ -213,6 +213,13 @@ def slow_row(history: bytes) -> Row:
     return row_of(plausible(step), found)
 
 
+def history_row(record: bytes) -> dict[str, Json]:
+    """All that one history record logged, W&B's own columns among it; empty for a record of another kind."""
+    history = history_bytes(record)
+    items = [] if history is None else [v for n, v in fields(history) if n == _ITEM and isinstance(v, bytes)]
+    return {name_of(parts): _value(parts) for item in items for parts in [list(fields(item))]}
+
+
 def _value(parts: list[tuple[int, bytes | int]]) -> Json:
     text = next((v for n, v in parts if n == _VALUE and isinstance(v, bytes)), b"null")
     try:
