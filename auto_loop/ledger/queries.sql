@@ -231,6 +231,14 @@ WHERE fingerprint IN (
 )
 ORDER BY rowid;
 
+-- name: launches_tried
+SELECT job.config, job.loop, job.warm_from FROM loop CROSS JOIN job ON job.loop = loop.number
+WHERE loop.study = :study
+  AND (loop.number = :loop
+    OR (job.state <> 'queued' AND (job.outcome IS NULL OR job.outcome NOT IN ('cancelled', 'lost'))))
+GROUP BY job.config, job.loop, job.warm_from
+ORDER BY min(job.id);
+
 -- name: events
 SELECT event.*, loop.study FROM event JOIN loop ON loop.number = event.loop
 WHERE event.loop = :loop AND event.id > :after ORDER BY event.id LIMIT :count;

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from sqlite3 import Row
-from typing import Self
+from typing import NamedTuple, Self
 
 from auto_loop.domain.config import Config, Json
 from auto_loop.domain.errors import RefusedError
@@ -18,6 +18,14 @@ from auto_loop.domain.summary import Summary
 from auto_loop.ledger import rows
 from auto_loop.ledger.connection import Connection
 from auto_loop.ledger.decisions import DecisionReading
+
+
+class Launch(NamedTuple):
+    """What a job was launched with: its config, by fingerprint; its loop, whose flags say the rest; and from where."""
+
+    config: str
+    loop: int
+    warm_from: JobId | None
 
 
 class Reading:
@@ -198,6 +206,11 @@ class Reading:
         Oldest first. What an earlier loop only queued, cancelled or lost was not tried.
         """
         return tuple(row["fingerprint"] for row in self._db.rows("configs_tried", study=study, loop=loop))
+
+    def launches(self, study: str, loop: int) -> tuple[Launch, ...]:
+        """Every different launch that the study has tried, as `tried` counts, and that this loop will; oldest first."""
+        found = self._db.rows("launches_tried", study=study, loop=loop)
+        return tuple(Launch(row["config"], row["loop"], row["warm_from"]) for row in found)
 
     def config(self, fingerprint: str) -> Config:
         """The config with this fingerprint; RefusedError when the ledger has none."""

@@ -1,24 +1,49 @@
-"""What a study has tried, by the fingerprints that the panel compares; each config is read and reduced once."""
+"""What a study has tried, by the fingerprints that the panel compares; each launch is read and reduced once."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from auto_loop.domain.fingerprint import fingerprint_of
+from auto_loop.domain.fingerprint import Launched, launched_fingerprint, places_told, under_seed
 from auto_loop.domain.paths import Path
-from auto_loop.ledger.reading import Reading
+from auto_loop.ledger.reading import Launch, Reading
 
 
 @dataclass(slots=True, kw_only=True)
 class Tried:
-    """A memory of fingerprints: a study's configs are asked for again after every round, and their texts weigh."""
+    """A memory of fingerprints: a study's launches are asked for again after every round, and their texts weigh.
+
+    `ignore` are the places that make no other experiment, those aside that the loop's own arguments set. `seed` is the
+    place of the trainer's seed, None for a trainer that has none.
+    """
 
     reading: Reading
     ignore: tuple[Path, ...]
-    _known: dict[str, str] = field(default_factory=dict)
+    seed: Path | None = None
+    _known: dict[tuple[int, Launch], tuple[str, ...]] = field(default_factory=dict)
+    _loops: dict[int, Launched] = field(default_factory=dict)
 
     def fingerprints(self, study: str, loop: int) -> frozenset[str]:
-        """Those of every config that the study has run or runs, and that this loop will."""
-        tried = self.reading.tried(study, loop)
-        for one in tried:
-            if one not in self._known:
-                self._known[one] = fingerprint_of(self.reading.config(one), self.ignore)
-        return frozenset(self._known[one] for one in tried)
+        """Those of every experiment that the study has run or runs, in whichever loop, and that this loop will.
+
+        What was launched as this loop launches goes by its config alone, so that the panel compares configs. Each
+        fingerprint by itself, and under its seed as well: the first refuses a proposal, the second a repeat.
+        """
+        launches = self.reading.launches(study, loop)
+        for one in launches:
+            if (loop, one) not in self._known:
+                self._known[loop, one] = self._prints(study, loop, one)
+        return frozenset(found for one in launches for found in self._known[loop, one])
+
+    def _prints(self, study: str, loop: int, launch: Launch) -> tuple[str, ...]:
+        config = self.reading.config(launch.config)
+        launched = replace(self._launched(study, launch.loop), warm_from=str(launch.warm_from or ""))
+        seen = launched.seen_from(self._launched(study, loop), self.ignore)
+        told = () if seen.extra else places_told(launched.extra)
+        found = launched_fingerprint(config, (*self.ignore, *told), seen)
+        return (found,) if self.seed is None else (found, under_seed(found, config, self.seed))
+
+    def _launched(self, study: str, loop: int) -> Launched:
+        """What all jobs of the loop are launched with: by the flags that the ledger keeps, secrets masked."""
+        if loop not in self._loops:
+            found = self.reading.loop(study, loop)
+            self._loops[loop] = Launched() if found is None else Launched.of_flags(found.flags)
+        return self._loops[loop]
