@@ -12,17 +12,19 @@ from auto_loop.assembly.named_files import ledger_file, shown
 from auto_loop.assembly.prepare import Prepared
 from auto_loop.assembly.requests import Requests
 from auto_loop.assembly.surroundings import Surroundings
+from auto_loop.assembly.variants import variant_beside
 from auto_loop.domain.call import AutorunCall
 from auto_loop.domain.config import Config
 from auto_loop.domain.errors import Fault, MisuseError, RefusedError
 from auto_loop.domain.job import NewJob, Origin
+from auto_loop.domain.names import free_name
 from auto_loop.domain.secrets import secrets_of
 from auto_loop.domain.study import Loop, Supervisor
 from auto_loop.launch import processes
 from auto_loop.ledger.lease import Lease
 from auto_loop.ledger.ledger import Ledger
 from auto_loop.ledger.reading import Reading
-from auto_loop.loop.rounds import free_name
+from auto_loop.loop.repeating import Lead, Seeding, repeats_of, seeds_of
 
 
 def hold(prepared: Prepared, ledger: Ledger, say: Callable[[str], None], around: Surroundings) -> tuple[str, Lease]:
@@ -118,23 +120,40 @@ def open_loop(prepared: Prepared, ledger: Ledger, around: Surroundings) -> int:
     # What was found is what the loop is made for: resumed without its GPUs it is refused, and never runs on the CPU.
     call = replace(call, device=prepared.slots.value[0].device.value)
     requests = Requests(prepared=prepared, around=around, loop=number)
+    leads: list[Lead] = []
     with ledger.transaction():
         ledger.open_loop(study, number, call.flags(secrets_of(around.env)))
         for name, file, config in first_jobs(prepared, around):
             origin = ledger.origin_of(config.fingerprint) or Origin()
-            ledger.add_job(
-                NewJob(
-                    study=study,
-                    loop=number,
-                    round=1,
-                    name=name,
-                    cfg_file=file,
-                    config=config,
-                    output_dir=requests.output_dir(name),
-                    origin=origin,
-                )
+            job = NewJob(
+                study=study,
+                loop=number,
+                round=1,
+                name=name,
+                cfg_file=file,
+                config=config,
+                output_dir=requests.output_dir(name),
+                origin=origin,
             )
+            leads.append(Lead(id=ledger.add_job(job), job=job))
+        _queue_repeats(leads, prepared, ledger, requests)
     return number
+
+
+def _queue_repeats(leads: list[Lead], prepared: Prepared, ledger: Ledger, requests: Requests) -> None:
+    """The first round's configs under their further seeds, behind all of the first ones."""
+    if prepared.call.repeats == 1 or prepared.seed is None:
+        return
+    around = requests.around
+    seeding = Seeding(
+        at=prepared.seed,
+        write_variant=lambda *variant: variant_beside(around.root, *variant, fault=around.fault),
+        output_dir_of=requests.output_dir,
+    )
+    for lead in leads:
+        seeds = seeds_of(lead.job.config, prepared.call.repeats, prepared.seed)[1:]
+        for job in repeats_of(lead, seeds, seeding, ledger.reading.outcomes(requests.loop)):
+            ledger.add_job(job)
 
 
 def first_jobs(prepared: Prepared, around: Surroundings) -> list[tuple[str, str, Config]]:

@@ -11,8 +11,10 @@ from auto_loop.assembly.own_output import own_output_faults, take_output_dir
 from auto_loop.assembly.places import place_faults, writing_faults
 from auto_loop.assembly.surroundings import Surroundings
 from auto_loop.domain.call import AutorunCall
+from auto_loop.domain.cell import seed_of
 from auto_loop.domain.config import Config
 from auto_loop.domain.errors import AutoLoopError, Fault, MisuseError, RefusedError
+from auto_loop.domain.fingerprint import places_told
 from auto_loop.domain.guardrails import Guardrails
 from auto_loop.domain.paths import Path as ConfigPath
 from auto_loop.domain.paths import parse_path
@@ -51,17 +53,23 @@ class Prepared:
     notes: tuple[str, ...] = ()
 
     @property
-    def guardrails(self) -> Guardrails:
-        """The pack's guardrails; what the profile ignores, or is told at every launch, makes no other experiment."""
-        rails, profile = self.pack.value.guardrails, self.profile.value
+    def ignore(self) -> tuple[ConfigPath, ...]:
+        """What makes no other experiment: places that pack and profile name, and those that every launch is told."""
+        profile = self.profile.value
         told = (*profile.steps, *profile.log_freq, *profile.eval_freq, *profile.output_dir, profile.seed)
         ours = (parse_path(text) for text in (*profile.ignore, *told) if text)
-        return replace(rails, ignore=tuple(dict.fromkeys((*rails.ignore, *ours))))
+        return tuple(dict.fromkeys((*self.pack.value.guardrails.ignore, *ours)))
+
+    @property
+    def guardrails(self) -> Guardrails:
+        """The pack's guardrails, ignoring also what the call's own arguments set: no config's value counts there."""
+        return replace(self.pack.value.guardrails, ignore=(*self.ignore, *places_told(self.call.extra)))
 
     @property
     def seed(self) -> ConfigPath | None:
-        """The place of the trainer's seed; None for a trainer that has none."""
-        return parse_path(self.profile.value.seed) if self.profile.value.seed else None
+        """The place of the trainer's seed; None for a trainer that has none, or whose seed is told to every job."""
+        place = parse_path(self.profile.value.seed) if self.profile.value.seed else None
+        return None if place in places_told(self.call.extra) else place
 
 
 @dataclass(slots=True)
@@ -121,6 +129,7 @@ def prepare(call: AutorunCall, around: Surroundings) -> Prepared:
     kind = trainer_class(profile.value, options.python, around.root, probe_env(around))
     fields = field_types(profile.value, kind, around.layout.scratch)
     configs = found.attempt(lambda: load_configs(_files(call, around), fields.types)) or ()
+    found.misuses += _seed_faults(call, profile.value, configs)
     found.refusals += _trainer_faults(options, profile.value, slots, configs, around)
     trainer = None if kind is None else TrainerClassServer(kind)
     if trainer is not None:
@@ -234,6 +243,21 @@ def _trainer_faults(
         *python_faults(options.python, profile, options.target),
         *device_faults(profile, device.value),
         *wandb_faults(options.wandb, profile, [one.config for one in configs], around.env, around.home),
+    ]
+
+
+def _seed_faults(call: AutorunCall, profile: Profile, configs: Iterable[LoadedConfig]) -> list[Fault]:
+    """Configs that cannot be run under several seeds, though --repeats asks for it."""
+    if call.repeats == 1:
+        return []
+    if not profile.seed:
+        hint = 'name the place of the seed in the profile: [config] seed = "..."'
+        return [Fault(what=f"profile {profile.name} knows no seed to repeat under", where="--repeats", hint=hint)]
+    at, hint = parse_path(profile.seed), f"give the config a whole number at {profile.seed}"
+    return [
+        Fault(what="it has no seed to repeat under", where=str(one.path), hint=hint)
+        for one in configs
+        if seed_of(one.config, at) is None
     ]
 
 

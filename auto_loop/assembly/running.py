@@ -15,11 +15,12 @@ from auto_loop.assembly.plan_text import printed_plan
 from auto_loop.assembly.prepare import Prepared, prepare, refused_by
 from auto_loop.assembly.redraw import Redraw, ReportFiles
 from auto_loop.assembly.requests import Requests
+from auto_loop.assembly.rulebooks import rulebook
 from auto_loop.assembly.surroundings import Surroundings
+from auto_loop.assembly.variants import variant_beside
 from auto_loop.assembly.waiting import failed_jobs
 from auto_loop.domain.call import AutorunCall
-from auto_loop.domain.config import Config, Json
-from auto_loop.domain.edits import parse_edits
+from auto_loop.domain.config import Json
 from auto_loop.domain.errors import AutoLoopError, DiskFullError
 from auto_loop.domain.event import Event
 from auto_loop.domain.secrets import secrets_in, secrets_of
@@ -35,7 +36,6 @@ from auto_loop.loop.parts import Observer, Parts, Workshop
 from auto_loop.loop.signals import Signals
 from auto_loop.loop.tried import Tried
 from auto_loop.loop.watch import Watch
-from auto_loop.workspace.configs import write_variant
 from auto_loop.workspace.files import tail_text
 
 DONE, WITH_FAILURES, INTERRUPTED = 0, 1, 130
@@ -138,8 +138,11 @@ def join(
         types=prepared.fields.types,
         guardrails=prepared.guardrails,
         failures=prepared.profile.value.failures,
+        rulebook=rulebook(prepared, root) if prepared.call.decide else {},
+        seed=prepared.seed,
+        paired=prepared.profile.value.paired_streams,
         ledger=ledger,
-        tried=Tried(reading=ledger.reading, ignore=prepared.guardrails.ignore),
+        tried=Tried(reading=ledger.reading, ignore=prepared.ignore, seed=prepared.seed),
         launcher=launcher,
         meter=Watch(around.root, prepared.pack.value, tail_text),
         signals=signals,
@@ -181,17 +184,6 @@ def log_bytes(file: str) -> int:
         return os.stat(file).st_size
     except OSError:
         return 0
-
-
-def variant_beside(
-    root: Path, file: str, base: Config, edits: tuple[str, ...], config: Config, *, fault: Callable[[str], None]
-) -> Path:
-    """Writes a next config beside its parent's file; its file as the project names it."""
-    parent = root / file
-    fault("before rename")
-    made = write_variant(parent, config, parse_edits(edits), parent.parent, base_fingerprint=base.fingerprint)
-    fault("after rename")
-    return Path(shown(made, root))
 
 
 def _loud(prepared: Prepared) -> list[str]:

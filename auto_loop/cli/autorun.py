@@ -28,6 +28,9 @@ from auto_loop.cli.options import (
 @click.option("--rounds", type=click.IntRange(min=1), default=1, help="How many rounds to run.")
 @click.option("--variants-per-run", type=click.IntRange(min=1), default=2, help="Next configs from one job, at most.")
 @click.option("--round-size", type=click.IntRange(min=1), help="Jobs in a next round.  [default: as many as --cfgs]")
+@click.option("--repeats", type=click.IntRange(min=1), default=1, help="Run each config under N seeds.")
+@click.option("--steady", is_flag=True, help="No rounds: a freed slot gets the best waiting proposal at once.")
+@click.option("--review", is_flag=True, help="Proposals wait for a person: `auto-loop review STUDY`.")
 @click.option("--exec", "execute", is_flag=True, help="Really run; without it the plan is printed.")
 @guarding_options
 @trainer_options

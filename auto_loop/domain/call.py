@@ -33,6 +33,9 @@ class AutorunCall:
     rounds: int = 1
     variants_per_run: int = 2
     round_size: int | None = None
+    repeats: int = 1
+    steady: bool = False
+    review: bool = False
     execute: bool = False
     profile: str | None = None
     pack: str | None = None

@@ -1,11 +1,12 @@
 """Decisions: one asking of the rules kept whole, so that it can be explained, and derived again byte for byte."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import NewType
 
 from auto_loop.domain.config import Json
+from auto_loop.domain.effect import Effect, Finding, Method
 from auto_loop.domain.job import JobId
 
 DecisionId = NewType("DecisionId", int)
@@ -87,14 +88,14 @@ class RulesAsked:
 class EffectSeen:
     """A winner held against the base: as it was screened, or as it was confirmed on fresh seeds.
 
-    `candidate` and `base` are the first jobs of their cells, `seeds` those that both ran under. `effect` is a
-    `domain.effect.Effect` as plain JSON. `number` counts the study's confirmations from 1: it sets the level.
+    `candidate` and `base` are the first jobs of their cells, `seeds` those that both ran under, or are to. `number`
+    counts the study's confirmations from 1: it sets the level.
     """
 
     candidate: JobId
     base: JobId
     seeds: tuple[int, ...]
-    effect: Mapping[str, Json]
+    effect: Effect
     number: int
 
     def to_json(self) -> dict[str, Json]:
@@ -103,7 +104,7 @@ class EffectSeen:
             "candidate": self.candidate,
             "base": self.base,
             "seeds": list(self.seeds),
-            "effect": dict(self.effect),
+            "effect": asdict(self.effect),
             "number": self.number,
         }
 
@@ -130,7 +131,7 @@ def effect_seen(detail: Mapping[str, Json]) -> EffectSeen:
         candidate=JobId(data.whole("candidate")),
         base=JobId(data.whole("base")),
         seeds=tuple(_whole(one) for one in data.items("seeds")),
-        effect=data.mapping("effect"),
+        effect=_effect_of(_Plain(data.mapping("effect"))),
         number=data.whole("number"),
     )
 
@@ -154,6 +155,20 @@ def _parent_of(data: "_Plain") -> ParentSeen:
         unknown={
             rule: tuple(map(str, gaps)) for rule, gaps in data.mapping("unknown").items() if isinstance(gaps, list)
         },
+    )
+
+
+def _effect_of(data: "_Plain") -> Effect:
+    return Effect(
+        estimate=data.number("estimate"),
+        low=data.number("low"),
+        high=data.number("high"),
+        level=data.number("level") or 0.0,
+        method=Method(data.text("method")),
+        pairs=data.whole("pairs"),
+        n_candidate=data.whole("n_candidate"),
+        n_base=data.whole("n_base"),
+        finding=Finding(data.text("finding")),
     )
 
 
@@ -185,6 +200,10 @@ class _Plain:
 
     def whole(self, key: str) -> int:
         return _whole(self._data.get(key))
+
+    def number(self, key: str) -> float | None:
+        value = self._data.get(key)
+        return float(value) if isinstance(value, int | float) else None
 
     def items(self, key: str) -> list[Json]:
         value = self._data.get(key, [])

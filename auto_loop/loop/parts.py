@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Protocol
 
 from auto_loop.domain.call import AutorunCall
-from auto_loop.domain.config import Config, FieldTypes
+from auto_loop.domain.config import Config, FieldTypes, Json
 from auto_loop.domain.event import Event
 from auto_loop.domain.guardrails import Guardrails
 from auto_loop.domain.job import Attempt, Job
+from auto_loop.domain.paths import Path as ConfigPath
 from auto_loop.domain.slot import Blocked, Slot
 from auto_loop.domain.summary import Summary
 from auto_loop.launch.base import Launcher, LaunchRequest
@@ -102,8 +103,10 @@ class Workshop:
 class Parts:
     """Everything that the driver needs, chosen.
 
-    `guardrails` are the pack's, with what the profile ignores as well; `failures` the profile's patterns. `since` is
-    when this call began, in unix s.
+    `guardrails` are the pack's, with what the profile ignores as well; `failures` the profile's patterns. `rulebook` is
+    all that decisions are made by beside the runs, as plain JSON. `seed` is where a config holds its seed, None where
+    the trainer has none; `paired` says that two configs under one seed see the same streams. `since` is when this call
+    began, in unix s.
     """
 
     study: str
@@ -114,6 +117,9 @@ class Parts:
     types: FieldTypes
     guardrails: Guardrails
     failures: tuple[FailurePattern, ...]
+    rulebook: Mapping[str, Json]
+    seed: ConfigPath | None
+    paired: bool
     ledger: Ledger
     tried: Tried
     launcher: Launcher

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+from auto_loop.domain.decision import ParentSeen
 from auto_loop.domain.history import History
 from auto_loop.domain.job import Job
 from auto_loop.domain.proposal import Proposal, Silence
@@ -19,10 +20,14 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """What a proposer came up with, best parents first, and the jobs that it has nothing for, each with the cause."""
+    """What a proposer came up with, best parents first, and the jobs that it has nothing for, each with the cause.
+
+    `seen` are the parents as they were seen, in the same order: a decision is derived again from these.
+    """
 
     candidates: tuple[Candidate, ...] = ()
     silences: tuple[Silence, ...] = ()
+    seen: tuple[ParentSeen, ...] = ()
 
 
 class Proposer(Protocol):

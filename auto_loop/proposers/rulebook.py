@@ -2,9 +2,10 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
+from auto_loop.domain.decision import ParentSeen
 from auto_loop.domain.history import History
 from auto_loop.domain.job import Job, JobState, Outcome
 from auto_loop.domain.proposal import Silence
@@ -27,10 +28,15 @@ def _nowhere(_folder: str) -> Sequence[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rulebook:
-    """Proposes by the rules of a pack. `looked_for` names the files that readers seek in an output folder."""
+    """Proposes by the rules of a pack.
+
+    `looked_for` names the files that readers seek in an output folder; `shift` is what track records add to the rules'
+    priorities.
+    """
 
     pack: Pack
     looked_for: Callable[[str], Sequence[str]] = _nowhere
+    shift: Mapping[str, int] = field(default_factory=dict)
 
     def propose(self, snapshot: Snapshot, history: History, n: int) -> Offer:
         """Candidates from the jobs of the snapshot's round that are done."""
@@ -42,23 +48,30 @@ class Rulebook:
         done = [job for job in jobs if job.state is JobState.DONE and job.outcome is not Outcome.CANCELLED]
         candidates: list[Candidate] = []
         silences: list[Silence] = []
+        seen: list[ParentSeen] = []
         for job in sorted(done, key=lambda job: rank(self.pack, history.summaries.get(job.id))):
-            found = self._of_job(job, history.summaries.get(job.id))
-            if isinstance(found, Silence):
-                silences.append(found)
-            else:
-                candidates += found
-        return Offer(candidates=tuple(candidates), silences=tuple(silences))
+            summary = history.summaries.get(job.id)
+            if summary is None or not summary.metrics:
+                files = ", ".join(self.looked_for(_folder(job))) or "its output folder"
+                silences.append(Silence(parent=job.id, cause=NO_HISTORY, detail=f"looked for {files}"))
+                continue
+            firing = fire(self.pack, summary, self.shift)
+            seen.append(_seen(job, firing))
+            candidates += [Candidate(parent=job, proposal=proposal) for proposal in firing.proposals]
+            if not firing.proposals:
+                nearest = firing.nearest or "the pack has no rules"
+                silences.append(Silence(parent=job.id, cause=NO_RULE, detail=f"nearest: {nearest}{_lacking(firing)}"))
+        return Offer(candidates=tuple(candidates), silences=tuple(silences), seen=tuple(seen))
 
-    def _of_job(self, job: Job, summary: Summary | None) -> list[Candidate] | Silence:
-        if summary is None or not summary.metrics:
-            files = ", ".join(self.looked_for(_folder(job))) or "its output folder"
-            return Silence(parent=job.id, cause=NO_HISTORY, detail=f"looked for {files}")
-        firing = fire(self.pack, summary)
-        if not firing.proposals:
-            nearest = firing.nearest or "the pack has no rules"
-            return Silence(parent=job.id, cause=NO_RULE, detail=f"nearest: {nearest}{_lacking(firing)}")
-        return [Candidate(parent=job, proposal=proposal) for proposal in firing.proposals]
+
+def _seen(job: Job, firing: Firing) -> ParentSeen:
+    return ParentSeen(
+        job=job.id,
+        repeats=(job.id,),
+        readings=firing.readings,
+        diagnoses=tuple((one.name, one.text) for one in firing.diagnoses),
+        unknown=firing.unknown,
+    )
 
 
 def _lacking(firing: Firing) -> str:
@@ -72,15 +85,20 @@ def _lacking(firing: Firing) -> str:
 
 def rank(pack: Pack, summary: Summary | None) -> float:
     """A sort key by the pack's objective: better is smaller, unknown comes last."""
-    found = None if summary is None else _objective(pack, summary)
+    found = None if summary is None else objective(pack, summary)
     if found is None:
         return math.inf
+    return -found if goal_direction(pack) is Direction.HIGHER else found
+
+
+def goal_direction(pack: Pack) -> Direction:
+    """Which way the pack's objective is better."""
     goal = pack.objective
-    direction = goal.direction if goal.expression is not None else pack.direction(pack.main_metric)
-    return -found if direction is Direction.HIGHER else found
+    return goal.direction if goal.expression is not None else pack.direction(pack.main_metric)
 
 
-def _objective(pack: Pack, summary: Summary) -> float | None:
+def objective(pack: Pack, summary: Summary) -> float | None:
+    """A run's value of the pack's objective: the best of its metric, else the last; None where it is unknown."""
     if pack.objective.expression is not None:
         return pack.objective.expression.number(facts_of(summary, pack.canonical))
     stats = facts_of(summary, pack.canonical).metrics.get(pack.main_metric)

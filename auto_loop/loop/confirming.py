@@ -1,0 +1,142 @@
+"""Is the round's winner really better than the base? It is asked of runs on fresh seeds, which no choice has seen."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from auto_loop.domain.cell import Cell, seed_of
+from auto_loop.domain.decision import Decision, DecisionKind, EffectSeen, effect_seen
+from auto_loop.domain.effect import SCREEN_LEVEL, Effect, Finding, compare, confirmation_level, in_words, screen
+from auto_loop.domain.job import CONFIRMATION, Job, JobId, NewJob
+from auto_loop.domain.stats import Direction
+from auto_loop.loop.children import queue_repeats
+from auto_loop.loop.parts import Parts
+from auto_loop.loop.repeating import Lead
+from auto_loop.loop.standing import Standing, terms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirm:
+    """A promising winner is to run on fresh seeds beside the base."""
+
+    candidate: Cell
+    base: Cell
+    seen: EffectSeen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmed:
+    """What the fresh seeds showed; `new_base` when that is better, with the words for it."""
+
+    seen: EffectSeen
+    words: str
+
+    @property
+    def new_base(self) -> JobId | None:
+        """The winner's first job, if it becomes what others are held against."""
+        return self.seen.candidate if self.seen.effect.finding is Finding.BETTER else None
+
+
+def confirming(parts: Parts, number: int, stand: Standing) -> Confirm | Confirmed | None:
+    """What is next with the winner of round `number`: its confirmation, what that showed, or nothing."""
+    if stand.base is None:
+        return None
+    screened = _last(parts, number, DecisionKind.SCREENING)
+    if screened is None:
+        return _screened(parts, stand, stand.base)
+    if _last(parts, number, DecisionKind.CONFIRMATION) is not None:
+        return None
+    return _confirmed(parts, stand, screened)
+
+
+def _last(parts: Parts, number: int, kind: DecisionKind) -> EffectSeen | None:
+    found = parts.ledger.reading.decisions.of_kind(parts.study, kind)
+    mine = [one for one in found if one.loop == parts.loop and one.round == number]
+    return effect_seen(mine[-1].detail) if mine else None
+
+
+def _screened(parts: Parts, stand: Standing, base: Cell) -> Confirm | None:
+    """The most promising cell of the round, if any is."""
+    held, on = stand.values(parts, base), terms(parts, SCREEN_LEVEL)
+    best: tuple[Cell, Effect] | None = None
+    for cell in stand.cells:
+        values = stand.values(parts, cell)
+        if cell.lead.id == base.lead.id or not screen(values, held, on):
+            continue
+        effect = compare(values, held, on)
+        if best is None or _further(effect, best[1], on.direction):
+            best = cell, effect
+    if best is None:
+        return None
+    cell, effect = best
+    seen = EffectSeen(
+        candidate=cell.lead.id,
+        base=base.lead.id,
+        seeds=_fresh_seeds(parts, (*stand.cells, base)),
+        effect=effect,
+        number=1 + len(parts.ledger.reading.decisions.of_kind(parts.study, DecisionKind.CONFIRMATION)),
+    )
+    return Confirm(candidate=cell, base=base, seen=seen)
+
+
+def _further(one: Effect, other: Effect, direction: Direction) -> bool:
+    mine, theirs = one.estimate or 0.0, other.estimate or 0.0
+    return mine < theirs if direction is Direction.LOWER else mine > theirs
+
+
+def _fresh_seeds(parts: Parts, cells: Iterable[Cell]) -> tuple[int, ...]:
+    """Seeds behind all that these configs have run under."""
+    used = [seed for cell in cells for job in cell.jobs if (seed := _seed(parts, job.id)) is not None]
+    first = max(used, default=0) + 1
+    return tuple(range(first, first + parts.call.repeats))
+
+
+def _seed(parts: Parts, job: JobId) -> int | None:
+    known = parts.ledger.reading.job(job)
+    return None if known is None or parts.seed is None else seed_of(known.config, parts.seed)
+
+
+def begin(parts: Parts, number: int, confirm: Confirm) -> int:
+    """Queue the runs that confirm, in the round that they belong to; how many. Call it inside a transaction."""
+    parts.ledger.decisions.record(_decision(parts, number, DecisionKind.SCREENING, confirm.seen))
+    leads = (_as_lead(parts, number, cell.lead) for cell in (confirm.candidate, confirm.base))
+    return sum(queue_repeats(parts, lead, confirm.seen.seeds, CONFIRMATION) for lead in leads)
+
+
+def _as_lead(parts: Parts, number: int, job: Job) -> Lead:
+    new = NewJob(
+        study=parts.study,
+        loop=parts.loop,
+        round=number,
+        name=job.name,
+        cfg_file=job.cfg_file,
+        config=job.config,
+        output_dir=job.output_dir,
+    )
+    return Lead(id=job.id, job=new)
+
+
+def keep(parts: Parts, number: int, confirmed: Confirmed) -> None:
+    """Keep what the fresh seeds showed. Call it inside a transaction."""
+    parts.ledger.decisions.record(_decision(parts, number, DecisionKind.CONFIRMATION, confirmed.seen))
+
+
+def _decision(parts: Parts, number: int, kind: DecisionKind, seen: EffectSeen) -> Decision:
+    now = parts.workshop.clock()
+    return Decision(loop=parts.loop, round=number, kind=kind, at=now, detail=seen.to_json())
+
+
+def _confirmed(parts: Parts, stand: Standing, screened: EffectSeen) -> Confirmed:
+    """The winner against the base, by the fresh seeds alone."""
+    on = terms(parts, confirmation_level(screened.number))
+    cells = {cell.lead.id: cell for cell in (*stand.cells, *([stand.base] if stand.base else []))}
+    sides = [_fresh(parts, stand, cells.get(lead), screened.seeds) for lead in (screened.candidate, screened.base)]
+    effect = compare(sides[0], sides[1], on)
+    seen = EffectSeen(
+        candidate=screened.candidate, base=screened.base, seeds=screened.seeds, effect=effect, number=screened.number
+    )
+    return Confirmed(seen=seen, words=in_words(effect, parts.pack.main_metric))
+
+
+def _fresh(parts: Parts, stand: Standing, cell: Cell | None, seeds: Iterable[int]) -> dict[int, float]:
+    values = {} if cell is None else stand.values(parts, cell)
+    return {seed: values[seed] for seed in seeds if seed in values}
