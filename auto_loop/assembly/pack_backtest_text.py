@@ -1,0 +1,213 @@
+"""What `auto-loop pack backtest` prints: as tables for a person, as plain data for a program."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from auto_loop.assembly.pack_backtest import Backtest, Followed, Replayed, Saved, Verdict
+from auto_loop.assembly.pack_runs import FoundRuns, Timed
+from auto_loop.domain.config import Json
+from auto_loop.rules.live import PlayedBack
+
+_NAME = 60  # characters of a run's folder: its end tells the runs apart
+_FOLLOWED = 12  # pairs of runs that are shown; --json has them all
+
+
+def backtest_json(done: Backtest, found: FoundRuns) -> dict[str, Json]:
+    """Everything, without its runs' series."""
+    return {
+        "pack": done.pack.name,
+        "objective": done.pack.main_metric,
+        "runs": [_run_json(one) for one in done.replayed],
+        "nearest": [_followed_json(one) for one in done.followed],
+        "false_stops": [
+            {"run": one.run, "rule": one.rule, "at": one.at, "value": one.value, "rank": one.rank, "of": one.of}
+            for one in done.false_stops
+        ],
+        "saved": _saved_json(done),
+        "rules_never_judged": dict(done.never),
+        "notes": list(found.notes),
+    }
+
+
+def _run_json(one: Replayed) -> Json:
+    return {
+        "run": one.run.name,
+        "value": one.value,
+        "last_step": one.run.last_step,
+        "seconds": one.run.seconds,
+        "timed_by": one.run.timed.value,
+        "gpus": one.run.gpus,
+        "fired": [proposal.rule for proposal in one.firing.proposals],
+        "diagnoses": [each.name for each in one.firing.diagnoses],
+        "nearest_rule": one.firing.nearest,
+        "stopped": None if one.stopped is None else _live_json(one.stopped),
+        "warned": [_live_json(each) for each in one.live.warned],
+        "saved_seconds": None if one.saved is None else one.saved.seconds,
+        "saved_gpu_hours": None if one.saved is None else one.saved.gpu_hours,
+    }
+
+
+def _live_json(played: PlayedBack) -> dict[str, Json]:
+    then, reason = played.stop.then.value, played.reason
+    return {"rule": played.stop.name, "at": played.at, "then": then, "reason": reason, "readings": {**played.readings}}
+
+
+def _followed_json(one: Followed) -> Json:
+    return {
+        "run": one.run,
+        "rule": one.rule,
+        "changes": {**one.changes},
+        "likes": list(one.likes),
+        "distance": one.distance if one.likes else None,
+        "differs": list(one.differs),
+        "before": one.before,
+        "after": one.after,
+        "verdict": one.verdict.value,
+    }
+
+
+def _saved_json(done: Backtest) -> dict[str, Json]:
+    saved = [one.saved for one in done.stopped if one.saved is not None]
+    return {
+        "runs": len(done.stopped),
+        "seconds": sum(one.seconds for one in saved),
+        "gpu_hours": sum(one.gpu_hours for one in saved),
+        "runs_without_a_time": len(done.stopped) - len(saved),
+        "runs_with_one_gpu_assumed": sum(one.gpus_assumed for one in saved),
+    }
+
+
+def backtest_text(done: Backtest, found: FoundRuns, places: Sequence[str]) -> str:
+    """The runs, what the live rules would have saved, the false stops, and what the runs nearest to proposals did."""
+    where = ", ".join(places)
+    if not done.replayed:
+        return f"No runs with readable metrics below {where}."
+    parts = [
+        f"{_count(len(done.replayed), 'run')} below {where}, held against pack {done.pack.name}",
+        "\n".join(_run_table(done)),
+        "\n".join(_live_lines(done)),
+        "\n".join(_near_lines(done)),
+        "\n".join(_never_lines(done)),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _run_table(done: Backtest) -> Iterator[str]:
+    head = ("run", done.pack.main_metric or "objective", "fired", "first rule", "live rule", "saves")
+    yield from _columns([head, *(_run_row(one) for one in done.replayed)])
+
+
+def _run_row(one: Replayed) -> tuple[str, ...]:
+    proposals = one.firing.proposals
+    stopped = one.stopped
+    return (
+        _short(one.run.name),
+        _number(one.value),
+        str(len(proposals)),
+        proposals[0].rule if proposals else "-",
+        "-" if stopped is None else f"{stopped.stop.name}, at {stopped.at} of {one.run.last_step}",
+        "-" if stopped is None else "not known" if one.saved is None else _time(one.saved.seconds),
+    )
+
+
+def _live_lines(done: Backtest) -> Iterator[str]:
+    """What the stops would have saved, and how that is known."""
+    if not done.pack.stops:
+        return
+    runs = _count(len(done.replayed), "run")
+    if not done.stopped:
+        yield f"No live rule would have stopped any of {runs}."
+        return
+    saved = [one.saved for one in done.stopped if one.saved is not None]
+    spent = sum(one.run.seconds for one in done.replayed if one.run.seconds is not None)
+    seconds, hours = sum(one.seconds for one in saved), sum(one.gpu_hours for one in saved)
+    of = f" of {_time(spent)}" if spent else ""
+    yield f"Live rules would have stopped {len(done.stopped)} of {runs}: {_time(seconds)}{of}, {hours:.3g} GPU-hours."
+    yield f"  The time after a stop is known by {_timing(done.stopped)}.{_gpus(saved)}"
+    if not done.false_stops:
+        yield "  No false stop: none of these runs came out among the best third."
+    for one in done.false_stops:
+        what = f"{one.rule!r} at step {one.at}, and it came out {_ordinal(one.rank)} of {one.of} ({one.value:.4g})"
+        yield f"  FALSE STOP  {_short(one.run)}: {what}"
+
+
+def _timing(stopped: Sequence[Replayed]) -> str:
+    counts = Counter(one.run.timed if one.saved is not None else Timed.UNKNOWN for one in stopped)
+    known = [f"{timed.value} ({_count(counts[timed], 'run')})" for timed in Timed if counts[timed]]
+    return ", ".join(known).replace("not known (", "nothing (")
+
+
+def _gpus(saved: Sequence[Saved]) -> str:
+    assumed, none = sum(one.gpus_assumed for one in saved), sum(one.gpus == 0 for one in saved)
+    said = f" How many GPUs they held is not known of {_count(assumed, 'run')}: one is counted." if assumed else ""
+    return said + (f" {_count(none, 'run')} held none." if none else "")
+
+
+def _near_lines(done: Backtest) -> Iterator[str]:
+    """By rule, what became of the old runs most like its proposals."""
+    if not done.followed:
+        yield "No rule proposed anything that has an old config to change."
+        return
+    yield "What the old runs most like the proposals came to: observations, not effects."
+    by_rule: dict[str, list[Followed]] = {}
+    for one in done.followed:
+        by_rule.setdefault(one.rule, []).append(one)
+    head = ("rule", "proposals", "with a like", *(verdict.value for verdict in Verdict))
+    rows = [head, *(_rule_row(rule, ones) for rule, ones in by_rule.items())]
+    yield from (f"  {line}" for line in _columns(rows))
+    known = sorted((one for one in done.followed if one.likes), key=lambda one: one.distance)
+    for one in known[:_FOLLOWED]:
+        yield from _followed_lines(one)
+    if len(known) > _FOLLOWED:
+        yield f"  and {len(known) - _FOLLOWED} more: --json has them all"
+
+
+def _rule_row(rule: str, ones: Sequence[Followed]) -> tuple[str, ...]:
+    likes = [one for one in ones if one.likes]
+    verdicts = Counter(one.verdict for one in likes)
+    return (rule, str(len(ones)), str(len(likes)), *(str(verdicts[verdict]) for verdict in Verdict))
+
+
+def _followed_lines(one: Followed) -> Iterator[str]:
+    more = f" and {len(one.likes) - 1} more" if len(one.likes) > 1 else ""
+    yield f"  {one.rule}: {_short(one.run)} {_number(one.before)} → {_number(one.after)}: {one.verdict}"
+    like = "exactly that" if not one.differs else f"but for {', '.join(one.differs[:3])}"
+    rest = f" and {len(one.differs) - 3} more places" if len(one.differs) > 3 else ""
+    yield f"    {_short(one.likes[0])}{more} is {like}{rest}"
+
+
+def _never_lines(done: Backtest) -> Iterator[str]:
+    if done.never:
+        yield "Rules of which no run had what they read:"
+        yield from (f"  {rule}: {gap}" for rule, gap in done.never.items())
+
+
+def _columns(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _NAME else f"…{name[-_NAME + 1 :]}"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
+
+
+def _time(seconds: float) -> str:
+    """Seconds as people read them: 42s, 12m05s, 3h20m."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    return f"{whole // 60}m{whole % 60:02}s" if whole < 3600 else f"{whole // 3600}h{whole % 3600 // 60:02}m"
+
+
+def _ordinal(number: int) -> str:
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th") if number % 100 not in (11, 12, 13) else "th"
+    return "best" if number == 1 else f"{number}{ending} best"
+
+
+def _count(number: int, one: str) -> str:
+    return f"{number} {one}{'' if number == 1 else 's'}"
