@@ -17,6 +17,14 @@ from auto_loop.trainers.act.train import main
 TRAIN = {"loss", "l1_loss", "kld_loss", "grad_norm", "lr", "update_s"}
 OT = {"loss", "pi_sum", "pi_diag", "log_pi_sum", "objective", "m_eff", "s", "grad_ratio", "iters", "not_converged"}
 TERMS = {"ot_cost/hand", "ot_cost/action"}
+OT |= {
+    "feature_spread",
+    "label_spread",
+    *(f"{who}_kl/{of}" for who in ("plan", "eased") for of in ("ref", "src", "tgt")),
+}
+KINDS = [f"{who}_{{}}" for who in ("plan", "eased", "mean")]
+OT |= {f"{kind.format('cost')}/{part}" for kind in KINDS for part in ("label", "embed")}
+OT |= {f"{kind.format(part)}/{index}" for kind in KINDS for part in ("label", "embed") for index in (0, 1)}
 EVAL = {f"eval/offline_eval/{name}" for name in ("avg_l1", "avg_loss", "n_batches", "avg_l1_id", "avg_l1_ood")}
 
 

@@ -47,13 +47,16 @@ class Learner:
         torch.manual_seed(int(np.random.SeedSequence([config.seed, 3, rank]).generate_state(1)[0]))
         self._aligned = list(self.policy.encoder.parameters())
 
-    def step(self) -> dict[str, float]:
-        """Train on one batch; raises NonFiniteLossError before a bad gradient is applied."""
+    def step(self, *, look: bool = False) -> dict[str, float]:
+        """Train on one batch; raises NonFiniteLossError before a bad gradient is applied.
+
+        `look` adds the metrics that cost a second solution of the transport problem.
+        """
         started = time.perf_counter()
         self.optimizer.zero_grad(set_to_none=True)
         metrics = self._clone()
         if self._corpus.pairs is not None:
-            metrics |= self._transport()
+            metrics |= self._transport(look)
             metrics["train/loss"] += self.config.ot.lambda_ot * metrics["train/ot_loss"]
         self._average_gradients()
         norm = torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self.config.policy.grad_clip_norm)
@@ -83,14 +86,14 @@ class Learner:
         losses = {"train/loss": loss, "train/l1_loss": l1, "train/kld_loss": divergence}
         return {name: float(value.detach()) for name, value in losses.items()}
 
-    def _transport(self) -> dict[str, float]:
+    def _transport(self, look: bool) -> dict[str, float]:
         """Backward of lambda times the transport loss, on top of the gradients that are there.
 
         Without dropout: noise would only add to every squared distance, and would draw from BC's stream.
         """
         self.policy.eval()
         with self._accelerator.autocast():
-            found = transport_loss(self._terms(), self.config.ot.loss_config)
+            found = transport_loss(self._terms(), self.config.ot.loss_config, look=look)
         self.policy.train()
         cloning = [_copy(parameter.grad) for parameter in self._aligned]
         if found.loss.requires_grad and self.config.ot.lambda_ot > 0:

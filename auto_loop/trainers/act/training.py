@@ -22,6 +22,7 @@ from auto_loop.trainers.runlog import RunLog, Window
 
 STOPPED = 128 + signal.SIGTERM
 SUMMED = frozenset({"train/ot_not_converged"})
+LOOK_EVERY = 10  # steps between two looks at what an eased transport cost would do: half a percent of the time
 
 
 class StopRequest:
@@ -94,7 +95,7 @@ class _Run:
         self.learner.policy.train()
         while self.step < self.config.steps:
             try:
-                metrics = self.learner.step()
+                metrics = self.learner.step(look=self.step % min(LOOK_EVERY, self.config.log_freq) == 0)
             except NonFiniteLossError as fault:
                 return self._give_up(fault)
             self.step += 1

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from auto_loop.trainers.act import sinkhorn
 from auto_loop.trainers.act.config import FeatureConfig, OtLossConfig, term_name
+from auto_loop.trainers.act.readout import CostParts, eased, plan_metrics, spread
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,27 +30,32 @@ class TransportLoss:
 
 def term_cost(term: TermInput, cost_scale: str) -> Tensor:
     """One feature's share of the cost [n, m]: squared distances of embeddings and of labels, weighted."""
-    parts: list[Tensor] = []
-    feature = term.feature
+    return _total(cost_parts(term, 0, cost_scale))
+
+
+def cost_parts(term: TermInput, index: int, cost_scale: str) -> CostParts:
+    """What embeddings and labels each add to the cost [n, m], with their weights."""
+    feature, embed, label = term.feature, None, None
     if term.embeddings is not None:
         source, target = term.embeddings
         apart = (source[:, None] - target[None]).square().sum(-1)
         # Not detached: then the loss cannot be lowered by shrinking every feature alike.
         scaled = apart / apart.mean().clamp_min(1e-12) if cost_scale == "mean" else apart
-        parts.append(feature.weight_embed * scaled)
+        embed = feature.term_weight * feature.weight_embed * scaled
     if term.labels is not None:
-        source, target = (_cut(label, feature.dim_slice).flatten(1).detach() for label in term.labels)
-        parts.append(feature.weight_label * torch.cdist(source, target).square())
-    return feature.term_weight * torch.stack(parts).sum(0)
+        source, target = (_cut(one, feature.dim_slice).flatten(1).detach() for one in term.labels)
+        label = feature.term_weight * feature.weight_label * torch.cdist(source, target).square()
+    return CostParts(index=index, embed=embed, label=label)
 
 
-def transport_loss(terms: Sequence[TermInput], config: OtLossConfig) -> TransportLoss:
-    """Solve the batch's unbalanced problem and weigh the cost with its plan.
+def transport_loss(terms: Sequence[TermInput], config: OtLossConfig, *, look: bool = False) -> TransportLoss:
+    """Solve the batch's unbalanced problem and weigh the cost with its plan; `look` adds what an eased cost would do.
 
     By the envelope theorem the plan is the objective's gradient in the cost, so nothing is differentiated through
     the solver. It runs on the CPU in float64: the matrices are small, and not every device has doubles.
     """
-    costs = {term_name(term.feature, index): term_cost(term, config.cost_scale) for index, term in enumerate(terms)}
+    parts = [cost_parts(term, index, config.cost_scale) for index, term in enumerate(terms)]
+    costs = {term_name(term.feature, part.index): _total(part) for term, part in zip(terms, parts, strict=True)}
     cost = torch.stack(list(costs.values())).sum(0)
     exact = cost.detach().to("cpu", torch.float64)
     how = sinkhorn.Penalties(reg=config.reg, tau_src=config.tau_src, tau_tgt=config.tau_tgt)
@@ -68,8 +74,27 @@ def transport_loss(terms: Sequence[TermInput], config: OtLossConfig) -> Transpor
         "train/ot_iters": float(plan.iterations),
         "train/ot_not_converged": float(not plan.converged),
         **{f"train/ot_cost/{name}": float(share.detach().mean()) for name, share in costs.items()},
+        **plan_metrics(parts, plan, marginals, {"eased": eased(exact, plan, marginals, how)} if look else {}),
+        **_spreads(terms),
     }
     return TransportLoss(loss=(pi.to(cost) * cost).sum(), metrics=metrics)
+
+
+def _total(parts: CostParts) -> Tensor:
+    if parts.embed is None or parts.label is None:
+        present = parts.label if parts.embed is None else parts.embed
+        assert present is not None, "a feature without anything left is refused before training"
+        return present
+    return parts.embed + parts.label
+
+
+def _spreads(terms: Sequence[TermInput]) -> dict[str, float]:
+    """How far apart embeddings lie, which shrinking lowers; and labels, which are about 1 when normalised."""
+    embeddings = spread([term.embeddings for term in terms if term.embeddings is not None], largest=False)
+    cut = ((label, term.feature.dim_slice) for term in terms for label in (term.labels,) if label is not None)
+    labels = spread([(_cut(one, to), _cut(other, to)) for (one, other), to in cut], largest=True)
+    found = {"train/ot_feature_spread": embeddings, "train/ot_label_spread": labels}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _cut(label: Tensor, dim_slice: list[int] | None) -> Tensor:
