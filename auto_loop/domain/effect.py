@@ -73,7 +73,7 @@ class Effect:
 
     `estimate` is None without two values to subtract, `low` and `high` (both or neither) where no interval can be
     given; then the finding is UNKNOWN. `pairs` counts the seeds that both have (0 where cells are not paired), the two
-    `n` each side's finite values.
+    `n` each side's finite values. `lost`: how many more runs of the candidate than of the base came to no number.
     """
 
     estimate: float | None
@@ -85,6 +85,7 @@ class Effect:
     n_candidate: int
     n_base: int
     finding: Finding
+    lost: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,12 +101,15 @@ class _Estimate:
 def compare(candidate: Mapping[int, float], base: Mapping[int, float], terms: Terms) -> Effect:
     """The effect of a candidate against its base; both map a seed to that run's metric.
 
-    Non-finite values are dropped, with their pair. Fewer than two pairs (or, unpaired, two values on a side) give no
+    Non-finite values are dropped, with their pair; a candidate that lost more runs to them than the base is not called
+    better for those that are left. Fewer than two pairs (or, unpaired, two values on a side) give no
     interval. Nor do differences without any spread: of a trainer that seeds do not change, or whose metric takes few
     values, n equal differences are one observation n times, and a t of infinity would prove whatever came first.
     """
     ours, theirs = finite(candidate), finite(base)
     found = _paired(ours, theirs, terms) if terms.paired else _unpaired(ours, theirs, terms.level)
+    lost = max(0, (len(candidate) - len(ours)) - (len(base) - len(theirs)))
+    finding = _finding(found, terms)
     return Effect(
         estimate=found.value,
         low=found.interval[0] if found.interval else None,
@@ -115,7 +119,8 @@ def compare(candidate: Mapping[int, float], base: Mapping[int, float], terms: Te
         pairs=found.pairs,
         n_candidate=len(ours),
         n_base=len(theirs),
-        finding=_finding(found, terms),
+        finding=Finding.UNKNOWN if lost and finding is Finding.BETTER else finding,
+        lost=lost,
     )
 
 
@@ -237,6 +242,8 @@ def _known(effect: Effect) -> str:
     size = f"{abs(effect.estimate):.3g} {'lower' if effect.estimate < 0 else 'higher'}"
     interval = f"{_percent(effect.level)} interval {_number(effect.low)} to {_number(effect.high)}"
     detail = f"{interval}, {effect.method}, {_counted(effect)}"
+    if effect.finding is Finding.UNKNOWN and effect.lost:
+        return f"{size} ({detail}): unknown, as {effect.lost} more of its runs than of the base's came to no number"
     if effect.finding is Finding.UNKNOWN:
         return f"{size} ({detail}): unknown, as the metric has no direction"
     if effect.finding is not Finding.NONE:

@@ -56,7 +56,7 @@ def improved(candidate: Mapping[int, float], base: Mapping[int, float], floor: N
     if terms.direction is Direction.NONE:
         return None
     effect = compare(candidate, base, replace(terms, level=TRACK_LEVEL))
-    if effect.low is not None:
+    if effect.low is not None or effect.lost:  # A proposal that diverged where its base did not has not improved it.
         return effect.finding is Finding.BETTER
     told = _told_by_floor(effect, finite(candidate), finite(base), floor)
     if told is None:

@@ -2,7 +2,9 @@
 
 import json
 import math
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -124,8 +126,21 @@ def test_only_seeds_that_both_have_are_pairs():
 
 def test_a_run_without_a_number_takes_its_pair_along():
     effect = compare({**moved(), 3: math.nan}, {**BASE, 5: -math.inf}, PAIRED)
-    assert (effect.pairs, effect.n_candidate, effect.n_base) == (3, 4, 4)
+    assert (effect.pairs, effect.n_candidate, effect.n_base, effect.lost) == (3, 4, 4, 0)
     assert effect.estimate == pytest.approx((BY[1] + BY[2] + BY[4]) / 3)
+    assert effect.finding is Finding.BETTER
+
+
+@pytest.mark.parametrize("asked", [PAIRED, WELCH])
+def test_a_candidate_that_diverges_where_the_base_does_not_is_not_better_for_its_survivors(asked):
+    far = {seed: value - 10 + BY[seed] for seed, value in BASE.items()}
+    assert compare(far, BASE, asked).finding is Finding.BETTER
+    effect = compare({**far, 3: math.nan}, BASE, asked)
+    assert (effect.finding, effect.lost) == (Finding.UNKNOWN, 1)
+    assert in_words(effect).endswith("): unknown, as 1 more of its runs than of the base's came to no number")
+    assert compare({**far, 3: math.nan}, BASE, replace(asked, direction=Direction.HIGHER)).finding is Finding.WORSE
+    missing = {seed: value for seed, value in far.items() if seed != 3}
+    assert compare(missing, BASE, asked).finding is Finding.BETTER, "a run that is not there yet was not lost"
 
 
 @pytest.mark.parametrize("by", [0.0, -0.3, 0.3, -1e-9, -1e9])
@@ -192,7 +207,8 @@ def test_whatever_the_runs_hold_the_effect_is_whole(candidate, base, asked):
     else:
         assert effect.low <= effect.estimate <= effect.high
         assert effect.pairs > 1 or effect.method is Method.WELCH_T
-        assert (effect.finding is Finding.UNKNOWN) is (asked.direction is Direction.NONE)
+        assert effect.finding is not Finding.UNKNOWN or asked.direction is Direction.NONE or effect.lost
+        assert effect.finding is not Finding.BETTER or not effect.lost
     json.dumps([effect.estimate, effect.low, effect.high], allow_nan=False)
     assert in_words(effect, "loss").startswith("loss: ")
 
@@ -202,7 +218,7 @@ def test_swapping_the_sides_mirrors_the_effect(candidate, base, asked):
     here, there = compare(candidate, base, asked), compare(base, candidate, asked)
     if here.low is not None:
         assert (here.low, here.high) == (pytest.approx(-there.high), pytest.approx(-there.low))
-    assert (here.finding is Finding.BETTER) is (there.finding is Finding.WORSE)
+    assert (here.finding is Finding.BETTER) is (there.finding is Finding.WORSE)  # all of `tame` is finite
 
 
 @given(tame, tame, terms)
@@ -248,3 +264,22 @@ def test_in_words():
     undirected = compare(moved(), BASE, replace(PAIRED, direction=Direction.NONE, level=confirmation_level(3)))
     assert in_words(undirected).startswith("0.0242 lower (99.17 % interval −0.03")
     assert in_words(undirected).endswith(": unknown, as the metric has no direction")
+
+
+ROW = re.compile(r"^\| (\d+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$", re.MULTILINE)
+DETECTABLE = ROW.findall((Path(__file__).parents[2] / "docs" / "effects.md").read_text())
+
+
+def test_the_table_of_what_can_be_detected_is_true():
+    assert [int(n) for n, *_ in DETECTABLE] == [2, 3, 5, 8, 10, 12]
+    for n, half, *_ in DETECTABLE:
+        assert float(half) == round(smallest_detectable(1.0, int(n), confirmation_level(1)), 2)
+
+
+def test_the_tables_true_gains_are_found_four_times_in_five():
+    stats = pytest.importorskip("scipy.stats", reason="the noncentral t is needed for this table alone")
+    for n, _, first, third in DETECTABLE:
+        for k, gain in ((1, first), (3, third)):
+            bar = smallest_detectable(1.0, int(n), confirmation_level(k)) * math.sqrt(int(n))
+            found = stats.nct.sf(bar, int(n) - 1, float(gain) * math.sqrt(int(n)))
+            assert found == pytest.approx(0.8, abs=0.006)

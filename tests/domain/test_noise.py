@@ -115,10 +115,16 @@ def test_a_gain_below_the_smallest_that_matters_is_none():
 def test_nothing_can_be_said_without_a_floor_a_direction_or_a_spread():
     floor = NoiseFloor(sd=0.1, df=10, cells=5, paired_sd=0.1, paired_df=10)
     assert improved({1: 0.0}, {1: 1.0}, NO_FLOOR, TERMS) is None
-    assert improved({1: math.nan}, {1: 1.0}, floor, TERMS) is None
+    assert improved({1: math.nan}, {1: math.nan}, floor, TERMS) is None
     assert improved({}, {}, floor, TERMS) is None
     assert improved({1: 0.0}, {1: 1.0}, floor, replace(TERMS, direction=Direction.NONE)) is None
     assert improved({1: 0.0, 2: 0.0}, {1: 1.0, 2: 1.0}, floor, TERMS) is None, "two equal runs are no evidence"
+
+
+def test_a_proposal_that_diverged_has_not_improved_its_base():
+    """Left out, it would never count against the rule that made it."""
+    assert improved({1: math.nan}, {1: 1.0}, NO_FLOOR, TERMS) is False
+    assert improved({1: 0.1, 2: 0.2, 3: math.inf}, {1: 9.0, 2: 9.2, 3: 9.1}, NO_FLOOR, TERMS) is False
 
 
 def test_wilsons_interval():
