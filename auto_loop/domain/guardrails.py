@@ -8,11 +8,11 @@ forbidden states are judged on the whole config.
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
 
 from auto_loop.domain.config import NO_TYPES, Config, FieldTypes, Json
+from auto_loop.domain.derivations import Derivation, Formula, derive
 from auto_loop.domain.edits import Edit, Op, apply, render_edit
-from auto_loop.domain.errors import Fault, MisuseError
+from auto_loop.domain.errors import Fault
 from auto_loop.domain.paths import (
     BrokenPathError,
     Index,
@@ -25,16 +25,7 @@ from auto_loop.domain.paths import (
     render_path,
 )
 
-
-class Formula(Protocol):
-    """An expression over a config, parsed by a room above: None when its value is not known."""
-
-    @property
-    def text(self) -> str:
-        """The source text."""
-
-    def of_config(self, tree: dict[str, Json]) -> Json:
-        """The value for this config."""
+__all__ = ["Checked", "Choice", "Derivation", "Forbidden", "Formula", "Guardrails", "Range", "Relation", "check"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,17 +46,8 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Derivation:
-    """The value at `path` is computed. With `multiple` it is rounded up to the next multiple of the formula."""
-
-    path: Path
-    formula: Formula
-    multiple: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Relation:
-    """What must hold in the whole config; unknown passes."""
+    """What must hold in the whole config. Unknown passes, unless it was known of the parent."""
 
     formula: Formula
     reason: Formula
@@ -117,27 +99,22 @@ def check(
 
     Raises MisuseError when the edits themselves do not apply.
     """
-    config = apply(parent, edits, types)
+    made = apply(parent, edits, types)
     before = _leaves(parent)
-    touched = _changed(before, config)
-    gone = before.keys() - _leaves(config).keys()
+    touched = _changed(before, made)
+    gone = before.keys() - _leaves(made).keys()
     faults = [*_off_list(parent, edits, {*touched, *gone}, rails), *_changed_kinds(before, touched)]
-    added: list[Edit] = []
-    notes: list[str] = []
-    config = _derived(config, rails, types, added, notes)
-    if clamp:
-        clamps, said = _clamps(_changed(before, config), rails)
-        if clamps:
-            added += clamps
-            notes += said
-            config = _derived(apply(config, clamps, types), rails, types, added, notes)
+    derived = derive(parent, made, rails.derive, types)
+    added, notes = derived.added, derived.notes
+    clamps, said = _clamps(_changed(before, derived.config), rails) if clamp else ((), ())
+    if clamps:
+        derived = derive(parent, apply(derived.config, clamps, types), rails.derive, types)
+        added, notes = (*added, *clamps, *derived.added), (*notes, *said, *derived.notes)
+    config = derived.config
     changed = _changed(before, config)
-    faults += [*_out_of_range(changed, rails), *_no_choice(changed, rails), *_broken(config.data(), rails)]
-    return Checked(config=config, added=tuple(added), notes=tuple(notes), faults=tuple(faults))
-
-
-def _plain(value: Json) -> Json:
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+    faults += [*derived.faults, *_out_of_range(changed, rails), *_no_choice(changed, rails)]
+    faults += _broken(config.data(), parent.data(), rails)
+    return Checked(config=config, added=added, notes=notes, faults=tuple(faults))
 
 
 @lru_cache(maxsize=64)
@@ -202,42 +179,8 @@ def _family(value: Json) -> str:
     return "a number" if isinstance(value, int | float) else "a text" if isinstance(value, str) else "a list or mapping"
 
 
-def _derived(config: Config, rails: Guardrails, types: FieldTypes, added: list[Edit], notes: list[str]) -> Config:
-    """The config with every derivation done, in their order; each that changed something is added and noted."""
-    for rule in rails.derive:
-        tree = config.data()
-        try:
-            places = expand(tree, rule.path)
-        except BrokenPathError:
-            continue  # this config has no such place
-        for place in places:
-            old, new = get(tree, place), _derivation(rule, get(tree, place), tree)
-            if new is None or new == old:
-                continue
-            edit = Edit(path=place, op=Op.SET, value=new)
-            try:
-                config = apply(config, [edit], types)
-            except MisuseError as error:
-                notes.append(f"not derived: {error.faults[0].render()}")
-                continue
-            added.append(edit)
-            kind = "rounded up to a multiple of" if rule.multiple else "derived as"
-            notes.append(f"{render_path(place)}: {old} → {new}, {kind} {rule.formula.text}")
-    return config
-
-
-def _derivation(rule: Derivation, old: Json, tree: dict[str, Json]) -> Json:
-    value = rule.formula.of_config(tree)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    if not rule.multiple:
-        return _plain(value)
-    if isinstance(old, bool) or not isinstance(old, int | float) or value <= 0:
-        return None
-    return _plain(-(-old // value) * value)
-
-
-def _clamps(changed: Mapping[Path, Json], rails: Guardrails) -> tuple[list[Edit], list[str]]:
+def _clamps(changed: Mapping[Path, Json], rails: Guardrails) -> tuple[tuple[Edit, ...], tuple[str, ...]]:
+    """The edits that pull each changed number back into its range, and what to say of them."""
     edits: list[Edit] = []
     notes: list[str] = []
     for path, value in changed.items():
@@ -248,7 +191,7 @@ def _clamps(changed: Mapping[Path, Json], rails: Guardrails) -> tuple[list[Edit]
             if inside != value:
                 edits.append(Edit(path=path, op=Op.SET, value=inside))
                 notes.append(f"{render_path(path)}: {value:g} clamped to {inside:g}, {_range_words(bound)}")
-    return edits, notes
+    return tuple(edits), tuple(notes)
 
 
 def _inside(value: float, bound: Range) -> float:
@@ -287,10 +230,14 @@ def _no_choice(changed: Mapping[Path, Json], rails: Guardrails) -> Iterator[Faul
                 yield Fault(what=f"`{render_path(path)}` would be {value!r}, and it takes one of {known}")
 
 
-def _broken(tree: dict[str, Json], rails: Guardrails) -> Iterator[Fault]:
+def _broken(tree: dict[str, Json], before: dict[str, Json], rails: Guardrails) -> Iterator[Fault]:
+    """A fault for each relation that does not hold, or can no longer be judged, and for each forbidden state."""
     for relation in rails.relations:
-        if relation.formula.of_config(tree) is False:
+        holds = relation.formula.of_config(tree)
+        if holds is False:
             yield Fault(what=str(relation.reason.of_config(tree)), hint=f"must hold: {relation.formula.text}")
+        elif holds is None and relation.formula.of_config(before) is not None:
+            yield Fault(what=f"nobody could say any more whether this holds: {relation.formula.text}")
     for state in rails.forbid:
         for place in _judged_places(tree, state):
             seen = tree if place is None else {**tree, "item": get(tree, place)}

@@ -4,7 +4,9 @@ import pytest
 
 from auto_loop.domain.config import Config, FieldTypes
 from auto_loop.domain.edits import apply, parse_edits
-from auto_loop.domain.fingerprint import fingerprint_of
+from auto_loop.domain.fingerprint import Launched, fingerprint_of, under_seed
+from auto_loop.domain.guardrails import Guardrails
+from auto_loop.domain.paths import parse_path
 from auto_loop.domain.proposal import Proposal, Verdict
 from auto_loop.proposers.base import Candidate
 from auto_loop.proposers.panel import Limits, Ruling, judge
@@ -154,6 +156,114 @@ def test_twins_of_one_round_become_one_and_the_refusal_names_the_other() -> None
     assert found.refused[0].verdict is Verdict.REFUSED
     assert found.refused[0].reasons == ("job 1 gives the same config this round (a)",)
     assert [silence.parent for silence in found.silences] == [2]
+
+
+SEED = parse_path("seed")
+
+
+def seeds(tree: dict[str, Any], fingerprint: str) -> str:
+    return under_seed(fingerprint, Config.of(tree), SEED)
+
+
+def test_a_proposal_that_changes_only_the_seed_is_a_repeat_of_its_parent() -> None:
+    own = fingerprint_of(Config.of(BASELINE), RAILS.ignore)
+    (one,) = ruling(proposed({"seed": 7}), seed=SEED, seen=frozenset({own, seeds(BASELINE, own)})).accepted
+    assert one.repeat
+    assert one.edits == ("seed@set=7",)
+    assert one.config.data() == {**BASELINE, "seed": 7}
+    assert "a repeat of its parent" in one.notes[0]
+    (other,) = ruling(proposed({"seed@add": 1, "ot.lambda_ot@mul": 1}), seed=SEED).accepted
+    assert other.repeat
+    assert other.edits == ("seed@add=1",)
+
+
+def test_the_very_same_config_and_seed_is_no_repeat_again() -> None:
+    own = fingerprint_of(Config.of(BASELINE), RAILS.ignore)
+    print_ = seeds({**BASELINE, "seed": 7}, own)
+    found = ruling(proposed({"seed": 7}), proposed({"seed": 8}), seed=SEED, seen=frozenset({own, print_, "x"}))
+    assert [one.config.data()["seed"] for one in found.accepted] == [8]
+    assert "under seed 7 already" in found.refused[0].reasons[0]
+    assert found.hits == {print_}
+    assert "changes nothing" in reasons(proposed({"seed": BASELINE["seed"]}), seed=SEED)
+
+
+@pytest.mark.parametrize("value", [None, True, 1.5, -1, "seven", [1], {"a": 1}])
+def test_what_is_no_seed_is_refused(value: Any) -> None:
+    assert reasons(proposed({"seed": value}), seed=SEED)
+
+
+def test_a_seed_beside_other_changes_stays_as_it_was_and_the_note_says_so() -> None:
+    (one,) = ruling(proposed({"seed": 7, REG: 0.4}), seed=SEED).accepted
+    assert not one.repeat
+    assert one.config.data()["seed"] == BASELINE["seed"]
+    assert one.edits == ("ot.loss_config.reg@set=0.4",)
+    assert one.notes == ("the seed is no knob: `seed` stays as it was",)
+
+
+def test_a_seed_inside_a_whole_that_changes_stays_as_it_was() -> None:
+    tree = {"run": {"seed": 1, "lr": 0.1}}
+    open_rails = Guardrails()
+    (one,) = judge(
+        [candidate({"run": {"seed": 5, "lr": 0.2}}, tree, 1)],
+        guardrails=open_rails, limits=ONE, seed=parse_path("run.seed"),
+    ).accepted  # fmt: skip
+    assert one.config.data() == {"run": {"seed": 1, "lr": 0.2}}
+    assert "no knob" in one.notes[0]
+
+
+def test_a_trainer_without_a_seed_takes_it_for_a_value_like_any_other() -> None:
+    assert "allow-list" in reasons(proposed({"seed": 7}))
+
+
+def test_repeats_of_one_round_differ_by_their_seed_and_leave_the_places_to_others() -> None:
+    found = ruling(
+        proposed({"seed": 7}), proposed({"seed": 7}), proposed({"seed": 8}, priority=9), proposed({REG: 0.4}),
+        seed=SEED, limits=Limits(per_parent=4, round_size=2),
+    )  # fmt: skip
+    assert [(one.repeat, one.config.data()["seed"]) for one in found.accepted] == [(True, 8), (False, BASELINE["seed"])]
+    assert {one.verdict for one in found.refused} == {Verdict.NO_PLACE}
+    both = ruling(proposed({"seed": 7}), proposed({"seed": 7}), seed=SEED)
+    assert len(both.accepted) == 1
+    assert "gives the same config" in both.refused[0].reasons[0]
+
+
+def test_the_ruling_says_which_of_those_seen_it_met_and_with_them_alone_it_comes_again() -> None:
+    met = fingerprint_of(Config.of(with_values(ot__loss_config__reg=0.4)), RAILS.ignore)
+    offered = [proposed({REG: 0.4}), proposed({REG: 0.5}), proposed({"nowhere": 1})]
+    first = ruling(*offered, seen=frozenset({met, "another", "one more"}))
+    assert first.hits == {met}
+    assert ruling(*offered, seen=first.hits) == first
+    assert ruling(*offered).hits == frozenset()
+
+
+def test_what_starts_warm_is_another_experiment() -> None:
+    met = fingerprint_of(Config.of(with_values(ot__loss_config__reg=0.4)), RAILS.ignore)
+    assert ruling(proposed({REG: 0.4}), seen=frozenset({met}), launched=Launched(warm_from="3")).accepted
+
+
+def test_what_makes_no_other_experiment_is_refused() -> None:
+    tree = {"lr": 0.1, "log_freq": 10}
+    rails = Guardrails(ignore=(parse_path("log_freq"),))
+    (refused,) = judge([candidate({"log_freq": 20}, tree, 1)], guardrails=rails, limits=ONE).refused
+    assert refused.reasons == ("it changes nothing of its parent's config that makes another experiment",)
+
+
+def test_what_is_accepted_carries_what_the_laws_expect_of_it() -> None:
+    found = ruling(
+        proposed({REG: 0.4}), proposed({REG: 99.0}, proposer="inbox"),
+        predict=lambda _, config: {"train/ot_s": config.data()["ot"]["loss_config"]["reg"] + 2},
+    )  # fmt: skip
+    assert [one.predictions for one in found.accepted] == [{"train/ot_s": 2.4}]
+
+
+def test_the_same_nudge_under_two_names_gets_one_seat_while_another_waits() -> None:
+    found = ruling(
+        proposed({"ot.lambda_ot@mul": 1.5}, rule="a", group="lambda", priority=9),
+        proposed({"ot.lambda_ot@mul": 10}, rule="b", group="grad ratio", priority=8),
+        proposed({REG: 0.4}, rule="c", group="lambda", priority=1),
+        limits=Limits(per_parent=2, round_size=2),
+    )
+    assert rules(found) == ["a", "c"]
 
 
 def several(number: int, count: int, group: str = "", priority: int = 0) -> list[Candidate]:
