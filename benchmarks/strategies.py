@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -60,7 +60,7 @@ def _repeat(repeat: int, design: Design, place: Place) -> None:
             _say(f"repeat {repeat}/{design.repeats}: {arm} ...")
             load = os.getloadavg()[0]
             found = searched(arm, repeat, design, place)
-            write_json(file, {**asdict(found), "load": [load, os.getloadavg()[0]]})
+            write_json(file, asdict(replace(found, load=(load, os.getloadavg()[0]))))
             _drop(place.folder(f"{repeat}-{arm.name.lower()}"))
         _say(f"repeat {repeat}/{design.repeats}: {_told(_read(file))}")
     searches = [_read(_search_file(place.work, repeat, arm)) for arm in Arm]
@@ -124,9 +124,7 @@ def _search_file(work: Path, repeat: int, arm: Arm) -> Path:
 
 
 def _read(file: Path) -> Search:
-    data = json.loads(file.read_text(encoding="utf-8"))
-    data.pop("load")
-    return search_of(data)
+    return search_of(json.loads(file.read_text(encoding="utf-8")))
 
 
 def _make_data(place: Place) -> None:

@@ -101,6 +101,7 @@ class Search:
     """One arm in one repeat: its jobs in the order in which they ended.
 
     `done_at` is set when it had nothing left to propose (slot-minutes); `launched` counts what was cut off, too.
+    `load` is the machine's load average before and after.
     """
 
     arm: Arm
@@ -108,6 +109,7 @@ class Search:
     launched: int
     jobs: tuple[JobRecord, ...] = ()
     done_at: float | None = None
+    load: tuple[float, ...] = ()
 
     @property
     def best(self) -> JobRecord | None:
@@ -124,4 +126,4 @@ class Search:
 def search_of(data: dict[str, Any]) -> Search:
     """A search from the JSON that `asdict` made of it."""
     jobs = tuple(JobRecord(**job) for job in data["jobs"])
-    return Search(**{**data, "arm": Arm(data["arm"]), "jobs": jobs})
+    return Search(**{**data, "arm": Arm(data["arm"]), "jobs": jobs, "load": tuple(data["load"])})

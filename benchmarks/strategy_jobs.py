@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -147,7 +147,8 @@ class Bench:
         try:
             with ThreadPoolExecutor(len(self.slots)) as pool:
                 try:
-                    for done in [pool.submit(serve, slot) for slot in range(len(self.slots))]:
+                    served = [pool.submit(serve, slot) for slot in range(len(self.slots))]
+                    for done in wait(served, return_when=FIRST_EXCEPTION).done:
                         done.result()
                 finally:
                     stop.set()

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from statistics import fmean, median_low, stdev
 
 from auto_loop.domain import student
+from auto_loop.domain.effect import FEWEST_FOR_BOOTSTRAP, Effect, Method, Terms, compare
+from auto_loop.domain.stats import Direction
 from benchmarks.strategy_design import BASELINE, Arm, Design, JobRecord, Search
 from benchmarks.strategy_survival import Median, Time, median, restricted_mean
 
@@ -19,30 +21,22 @@ class Interval:
     mean: float
     low: float
     high: float
-    n: int
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Interval":
-        """Of independent values, or of differences within pairs: then it is the paired t."""
+        """Of independent values, one a repeat."""
         n = len(values)
         if n < 2:
-            return cls(mean=values[0] if values else math.nan, low=math.nan, high=math.nan, n=n)
+            return cls(mean=values[0] if values else math.nan, low=math.nan, high=math.nan)
         half = student.quantile(0.975, n - 1) * stdev(values) / math.sqrt(n)
-        return cls(mean=fmean(values), low=fmean(values) - half, high=fmean(values) + half, n=n)
+        return cls(mean=fmean(values), low=fmean(values) - half, high=fmean(values) + half)
 
-    @property
-    def verdict(self) -> str:
-        """What may be said of a difference."""
-        if math.isnan(self.low):
-            return "no interval"
-        return "lower" if self.high < 0 else "higher" if self.low > 0 else "no detectable effect"
-
-    def text(self, digits: int, sign: str = "") -> str:
+    def text(self, digits: int) -> str:
         """`0.190 [0.181, 0.199]`."""
         if math.isnan(self.mean):
             return "–"
-        around = "" if math.isnan(self.low) else f" [{self.low:{sign}.{digits}f}, {self.high:{sign}.{digits}f}]"
-        return f"{self.mean:{sign}.{digits}f}{around}"
+        around = "" if math.isnan(self.low) else f" [{self.low:.{digits}f}, {self.high:.{digits}f}]"
+        return f"{self.mean:.{digits}f}{around}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,27 +116,23 @@ def _middle(values: Sequence[float]) -> float:
     return median_low(values) if values else math.nan
 
 
-def l1_difference(mine: Sequence[float | None], other: Sequence[float | None]) -> Interval:
-    """Mine minus the other's, repeat by repeat; a repeat that one of them lacks is left out."""
-    pairs = zip(mine, other, strict=True)
-    return Interval.of([a - b for a, b in pairs if a is not None and b is not None])
-
-
-def mass_difference(mine: Sequence[Entry], other: Sequence[Entry], budget: float) -> Interval:
-    """The difference of the times to mass, those that never had any counted with the whole budget."""
-    pairs = zip(mine, other, strict=True)
-    return Interval.of([a.mass_time(budget).at - b.mass_time(budget).at for a, b in pairs])
+def against(mine: Sequence[float | None], other: Sequence[float | None]) -> Effect:
+    """Mine minus the other's, paired by repeat; low is good. A repeat that one of them lacks is left out."""
+    terms = Terms(direction=Direction.LOWER, paired=True, level=0.95)
+    mapped = ({at: value for at, value in enumerate(values) if value is not None} for values in (mine, other))
+    return compare(*mapped, terms)
 
 
 def summary(entries: Mapping[Arm, Sequence[Entry]], unchanged: Sequence[float | None], design: Design) -> str:
     """Both tables. `unchanged` is what the baseline itself came to on the fresh seeds of each repeat."""
     rows = [row_of(arm, entries[arm], design) for arm in Arm]
+    method = Method.PAIRED_T if design.repeats < FEWEST_FOR_BOOTSTRAP else Method.PAIRED_BOOTSTRAP
     known = Interval.of([value for value in unchanged if value is not None])
     return "\n".join(
         [
             *_table(_HEAD, [*map(_cells, rows), (BASELINE, *["–"] * 7, known.text(4))]),
             "",
-            f"{Arm.COMPUTED} minus the other, {design.repeats} pairs (paired t, 95 % each by itself):",
+            f"{Arm.COMPUTED} minus the other, by repeat ({method}; 95 %, each by itself):",
             "",
             *_table(_AGAINST, _differences(entries, unchanged, design)),
         ]
@@ -160,7 +150,7 @@ _HEAD = (
     "best L1 as seen",
     "confirmed L1 [95 %]",
 )
-_AGAINST = ("other", "confirmed L1", "", "slot-minutes to mass", "")
+_AGAINST = ("other", "confirmed L1", "", "slot-minutes to mass, unreached ones as the whole budget", "")
 
 
 def _cells(row: Row) -> tuple[str, ...]:
@@ -185,15 +175,23 @@ def _reached(value: float, digits: int = 0) -> str:
 def _differences(
     entries: Mapping[Arm, Sequence[Entry]], unchanged: Sequence[float | None], design: Design
 ) -> list[tuple[str, ...]]:
-    mine = entries[Arm.COMPUTED]
-    my_l1 = [entry.confirmed_l1 for entry in mine]
+    l1 = {arm: [entry.confirmed_l1 for entry in entries[arm]] for arm in Arm}
+    mass = {arm: [entry.mass_time(design.budget).at for entry in entries[arm]] for arm in Arm}
     made = []
     for arm in (arm for arm in Arm if arm is not Arm.COMPUTED):
-        l1 = l1_difference(my_l1, [entry.confirmed_l1 for entry in entries[arm]])
-        mass = mass_difference(mine, entries[arm], design.budget)
-        made.append((arm, l1.text(4, "+"), l1.verdict, mass.text(2, "+"), mass.verdict))
-    l1 = l1_difference(my_l1, unchanged)
-    return [*made, (BASELINE, l1.text(4, "+"), l1.verdict, "–", "")]
+        sooner = _effect(against(mass[Arm.COMPUTED], mass[arm]), 2)
+        made.append((arm, *_effect(against(l1[Arm.COMPUTED], l1[arm]), 4), *sooner))
+    return [*made, (BASELINE, *_effect(against(l1[Arm.COMPUTED], unchanged), 4), "–", "")]
+
+
+def _effect(effect: Effect, digits: int) -> tuple[str, str]:
+    """The difference with its interval, and what may be said of it."""
+    if effect.estimate is None:
+        return "–", effect.finding
+    estimate = f"{effect.estimate:+.{digits}f}"
+    if effect.low is None or effect.high is None:
+        return estimate, "no interval"
+    return f"{estimate} [{effect.low:+.{digits}f}, {effect.high:+.{digits}f}], {effect.pairs} pairs", effect.finding
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
