@@ -7,6 +7,7 @@ from typing import TypeAlias, assert_never
 from auto_loop.domain.job import Attempt, Job, StopIntent
 from auto_loop.domain.request import Request
 from auto_loop.domain.slot import Slot
+from auto_loop.loop.live import Fired
 
 
 class Intent(IntEnum):
@@ -58,10 +59,22 @@ class Launch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stop:
-    """Write down that an attempt is to stop, and why; then ask it to finish (SIGTERM)."""
+    """Write down that an attempt is to stop, and why; then ask it to finish (SIGTERM).
+
+    `verdict` is the live rule that says so, if one does: its successor is in the same commit.
+    """
 
     attempt: Attempt
     stop: StopIntent
+    verdict: Fired | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Warn:
+    """Say, once, that a live rule fired that does nothing else."""
+
+    attempt: Attempt
+    warning: Fired
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,4 +115,4 @@ class Leave:
     reason: str
 
 
-Action: TypeAlias = Launch | Stop | Terminate | Cancel | Answer | EndRound | Leave
+Action: TypeAlias = Launch | Stop | Warn | Terminate | Cancel | Answer | EndRound | Leave

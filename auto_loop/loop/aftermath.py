@@ -27,7 +27,7 @@ LONGEST_BACK_OFF_S = 300.0
 DISK_BACK_OFF_S = 60.0  # room on a disk is made by people and their clean-ups, not within seconds
 
 _REALLY_ENDED = frozenset({Outcome.FAILED, Outcome.LOST})  # CANCELLED: it was never started
-_FOR_GOOD = frozenset({StopCause.PERSON, StopCause.JOB_TIMEOUT, StopCause.MAX_HOURS})
+_FOR_GOOD = frozenset({StopCause.PERSON, StopCause.JOB_TIMEOUT, StopCause.MAX_HOURS, StopCause.RULE})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,9 +12,9 @@ from auto_loop.domain.request import Request
 from auto_loop.domain.slot import Blocked, Slot, SlotState
 from auto_loop.domain.snapshot import Snapshot
 from auto_loop.launch.gate import Pass
-from auto_loop.loop.actions import Action, Answer, Cancel, EndRound, Intent, Launch, Leave, Stop, Terminate, heard
+from auto_loop.loop.actions import Action, Answer, Cancel, EndRound, Intent, Launch, Leave, Stop, Terminate, Warn, heard
 from auto_loop.loop.attempts import Attempts
-from auto_loop.loop.intents import Intended, intend, write_intents
+from auto_loop.loop.intents import Intended, intend, warned_before, write_intents
 from auto_loop.loop.journal import Journal
 from auto_loop.loop.measuring import Measuring
 from auto_loop.loop.occupancy import changed_states, held_by
@@ -66,6 +66,8 @@ class Driver:
     def run(self) -> LoopEnd:
         """Drive the loop from wherever the ledger says it stands."""
         self._attempts.take_over(recover(self._parts))
+        if self._attempts.live and self._parts.pack.stops:
+            self._measuring.told(warned_before(self._parts))
         left = self._parts.ledger.reading.unread_jobs(self._parts.study)
         self._measuring.add((job, job.attempts[-1]) for job in left)
         while self._end is None:
@@ -160,6 +162,8 @@ class Driver:
             signalled=self._attempts.signalled,
             killed=self._attempts.killed,
             asked=asked,
+            verdicts=self._measuring.verdicts,
+            warnings=self._measuring.warnings,
         )
         waiting = due(snapshot.queue, now)
         self._next_start = min((job.not_before for job in snapshot.queue if job.not_before > now), default=_NEVER)
@@ -255,6 +259,8 @@ class Driver:
         match action:
             case Launch() | Cancel() | Answer():
                 return  # done with the turn's commit
+            case Warn(attempt=attempt, warning=warning):
+                self._measuring.told([(attempt.id, warning.stop.name)])
             case Stop(attempt=attempt, stop=stop):
                 self._attempts.stops(attempt.id, stop)
             case Terminate(attempt=attempt, kill=kill):
@@ -293,6 +299,8 @@ class Driver:
             self._attempts.kill_again()
             self._measuring.look(self._attempts.live.values(), now - self._looked_at if self._looked_at else 0.0)
             self._looked_at = now
+            if self._measuring.verdicts or self._measuring.warnings:  # nobody who is to be stopped waits for an exit
+                return
         if self._attempts.exits:
             return
         if self._attempts.unwritten or self._measuring.read_one():

@@ -16,7 +16,7 @@ from auto_loop.launch.profile import FailurePattern
 
 MISUSE = 2  # what argparse, draccus and the trainers that come with us leave with when they refuse a config
 
-_ASKED_FOR = frozenset({StopCause.PERSON, StopCause.JOB_TIMEOUT, StopCause.MAX_HOURS})
+_ASKED_FOR = frozenset({StopCause.PERSON, StopCause.JOB_TIMEOUT, StopCause.MAX_HOURS, StopCause.RULE})
 _AT_START = frozenset({Failure.CONFIG_REFUSED, Failure.CRASH_AT_START})
 # The launcher's own OSError, and a keeper that could not claim its attempt: no command has run.
 _NEVER_BEGAN = ("could not be started", "its keeper could not")

@@ -6,10 +6,13 @@ from dataclasses import dataclass, replace
 from auto_loop.domain.config import Json
 from auto_loop.domain.job import Attempt, AttemptId, NewAttempt
 from auto_loop.domain.secrets import masked_words
-from auto_loop.loop.actions import Action, Answer, Cancel, Stop
+from auto_loop.loop.actions import Action, Answer, Cancel, Stop, Warn
 from auto_loop.loop.journal import Journal
+from auto_loop.loop.live import Fired
 from auto_loop.loop.parts import Order, Parts, Ticket
 from auto_loop.loop.recover import Live
+
+LIVE_RULE = "live rule"  # the kind of the event: a live rule fired that only says so
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +59,9 @@ def write_intents(parts: Parts, journal: Journal, actions: Sequence[Action], liv
                 parts.ledger.ask_to_stop(attempt.id, stop)
                 name = live[attempt.id].job.name if attempt.id in live else ""
                 journal.write("job stopping", attempt.job, {"job": name, "cause": stop.text})
+            case Warn(attempt=attempt, warning=warning):
+                name = live[attempt.id].job.name if attempt.id in live else ""
+                journal.write(LIVE_RULE, attempt.job, warned(name, attempt, warning))
             case Cancel(job=job, cause=cause):
                 parts.ledger.cancel_job(job.id, cause)
                 journal.write("job withdrawn", job.id, {"job": job.name, "cause": cause})
@@ -63,3 +69,20 @@ def write_intents(parts: Parts, journal: Journal, actions: Sequence[Action], liv
                 parts.ledger.requests.answer(request.id, text)
             case _:
                 continue  # nothing of it is to be known before it is done
+
+
+def warned(name: str, attempt: Attempt, warning: Fired) -> dict[str, Json]:
+    """What the event of a live rule that only warns tells."""
+    rule = warning.stop.name
+    return {"job": name, "attempt": attempt.id, "rule": rule, "step": warning.at, "text": warning.text}
+
+
+def warned_before(parts: Parts) -> list[tuple[AttemptId, str]]:
+    """The attempts of the loop that live rules have warned of, with the rules: by an earlier supervisor."""
+    found: list[tuple[AttemptId, str]] = []
+    after = 0
+    while events := parts.ledger.reading.events(parts.loop, after):
+        after = events[-1][0]
+        told = (one.detail for _, one in events if one.kind == LIVE_RULE)
+        found += [(AttemptId(int(str(one["attempt"]))), str(one["rule"])) for one in told]
+    return found

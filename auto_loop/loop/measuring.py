@@ -1,13 +1,14 @@
 """What the loop learns from what runs log: how far each is while it goes on, and its summary when it has ended."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from auto_loop.domain.config import Json
 from auto_loop.domain.job import Attempt, AttemptId, Job, JobId
 from auto_loop.domain.summary import Summary
 from auto_loop.loop.journal import Journal
-from auto_loop.loop.parts import Parts
+from auto_loop.loop.live import Fired
+from auto_loop.loop.parts import Look, Parts
 from auto_loop.loop.pulse import Pulse, felt
 from auto_loop.loop.recover import Live
 
@@ -15,8 +16,8 @@ from auto_loop.loop.recover import Live
 class Measuring:
     """The runs to be read, those that were, and the pulse of those that go on.
 
-    `summaries` are this supervisor's own, which hold their series, until they are cleared; `pulses` those of the last
-    look.
+    `summaries` are this supervisor's own, which hold their series, until they are cleared; `pulses`, `verdicts` of live
+    rules and `warnings` that nobody was told of are those of the last look.
     """
 
     def __init__(self, parts: Parts, journal: Journal) -> None:
@@ -24,8 +25,11 @@ class Measuring:
         self._journal = journal
         self._unread: deque[tuple[Job, Attempt]] = deque()
         self._measured: list[tuple[AttemptId, Summary]] = []
+        self._told: set[tuple[AttemptId, str]] = set()
         self.summaries: dict[JobId, Summary] = {}
         self.pulses: dict[AttemptId, Pulse] = {}
+        self.verdicts: dict[AttemptId, Fired] = {}
+        self.warnings: dict[AttemptId, tuple[Fired, ...]] = {}
 
     def add(self, ended: Iterable[tuple[Job, Attempt]]) -> None:
         """Runs that have ended and are to be read."""
@@ -72,12 +76,31 @@ class Measuring:
             self.write()
         self.written()
 
+    def told(self, warnings: Iterable[tuple[AttemptId, str]]) -> None:
+        """That these live rules' warnings are written down: each is told once for an attempt."""
+        self._told |= set(warnings)
+        self._set_warnings(self.warnings)
+
+    def _set_warnings(self, found: Mapping[AttemptId, tuple[Fired, ...]]) -> None:
+        new = {at: tuple(one for one in fired if (at, one.stop.name) not in self._told) for at, fired in found.items()}
+        self.warnings = {attempt: fired for attempt, fired in new.items() if fired}
+
+    def _judge(self, looks: Sequence[tuple[Live, Look]]) -> None:
+        """What live rules say: they are this loop's, and so are the jobs that they judge."""
+        mine = [(live.attempt, look) for live, look in looks if live.job.loop == self._parts.loop]
+        self.verdicts = {at.id: look.verdict for at, look in mine if look.verdict is not None and at.stop is None}
+        self._set_warnings({attempt.id: look.warnings for attempt, look in mine})
+
     def look(self, runs: Iterable[Live], passed_s: float) -> None:
-        """Feel the pulse of what runs, `passed_s` after the last look, and tell observers how far each slot is."""
+        """Feel the pulse of what runs, `passed_s` after the last look, have live rules judge it, and tell observers how
+        far each slot is."""
         metric, felt_now = self._parts.pack.main_metric, dict[AttemptId, Pulse]()
         cells: list[Json] = []
+        looks: list[tuple[Live, Look]] = []
         for live in sorted(runs, key=lambda live: live.attempt.slot):
-            latest = self._parts.meter.latest(live.attempt.output_dir)
+            look = self._parts.meter.look(live.job, live.attempt)
+            looks.append((live, look))
+            latest = look.latest
             before = self.pulses.get(live.attempt.id, Pulse())
             log = 0 if latest.points else self._parts.workshop.log_bytes(live.attempt.log_file)
             felt_now[live.attempt.id] = felt(before, latest.points, log, passed_s)
@@ -85,6 +108,7 @@ class Measuring:
             value = latest.values.get(metric)
             cells.append({**cell, "steps": self._parts.call.steps, "metric": metric, "value": value})
         self.pulses = felt_now
+        self._judge(looks)
         snapshot = self._parts.ledger.reading.snapshot(self._parts.study, self._parts.loop, 0)
         total = snapshot.done + snapshot.queued + len(snapshot.active)
         detail: dict[str, Json] = {"round": snapshot.round, "rounds": self._parts.call.rounds, "done": snapshot.done}

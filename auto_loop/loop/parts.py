@@ -17,6 +17,7 @@ from auto_loop.launch.base import Launcher, LaunchRequest
 from auto_loop.launch.gate import Pass
 from auto_loop.launch.profile import FailurePattern
 from auto_loop.ledger.ledger import Ledger
+from auto_loop.loop.live import Fired
 from auto_loop.loop.signals import Signals
 from auto_loop.loop.tried import Tried
 from auto_loop.rules.model import Pack
@@ -38,8 +39,20 @@ class Latest:
     points: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """A look at a run: how far it is, the live rule that says to end it, and those that only warn."""
+
+    latest: Latest
+    verdict: Fired | None = None
+    warnings: tuple[Fired, ...] = ()
+
+
 class Meter(Protocol):
     """Reads what runs log: while it grows, and whole when a run has ended."""
+
+    def look(self, job: Job, attempt: Attempt) -> Look:
+        """How far a running attempt is, and what live rules say of it; costs what is new."""
 
     def latest(self, output_dir: str) -> Latest:
         """What was logged so far; costs what is new."""

@@ -7,7 +7,7 @@ from auto_loop.domain.slot import Slot
 from auto_loop.domain.snapshot import Snapshot
 from auto_loop.loop.actions import Action, EndRound, Intent, Launch, Leave, Stop, Terminate
 from auto_loop.loop.stage import Stage
-from auto_loop.loop.stops import answers, due_stops
+from auto_loop.loop.stops import answers, due_stops, due_warnings
 
 
 def plan(snapshot: Snapshot, stage: Stage, now: float) -> tuple[Action, ...]:
@@ -21,7 +21,8 @@ def plan(snapshot: Snapshot, stage: Stage, now: float) -> tuple[Action, ...]:
     attempts = (*(job.attempts[-1] for job in snapshot.active), *stage.adopted)
     stops = due_stops(attempts, stage, now)
     cancels, replies = answers(stage.asked, attempts, stage.grace_s)
-    actions: tuple[Action, ...] = (*stops, *_signals(attempts, stops, stage, now), *cancels, *replies)
+    warnings = due_warnings(attempts, stage)
+    actions: tuple[Action, ...] = (*stops, *_signals(attempts, stops, stage, now), *warnings, *cancels, *replies)
     if stage.intent is not Intent.RUN or stage.over:
         return actions if attempts else (*actions, _last(snapshot, stage))
     actions += _launches(snapshot, stage, frozenset(one.job.id for one in cancels), now)

@@ -7,6 +7,7 @@ from auto_loop.domain.job import Attempt, AttemptId, Job
 from auto_loop.domain.request import Request
 from auto_loop.domain.slot import Blocked, Slot
 from auto_loop.loop.actions import Intent
+from auto_loop.loop.live import Fired
 from auto_loop.loop.pulse import Limits, Pulse
 
 
@@ -40,7 +41,8 @@ class Stage:
     `adopted` are attempts of the study's earlier loops that still run: they keep what they hold until they end.
     `blocked` are free slots that take no job now, by number; `held_back` keeps every job from being launched (no room
     on the disk), in words. `over` says, in words, that the loop's time is over. `signalled` and `killed` are the
-    attempts that this supervisor has sent SIGTERM and SIGKILL. `asked` are requests with the jobs they name.
+    attempts that this supervisor has sent SIGTERM and SIGKILL. `asked` are requests with the jobs they name. `verdicts`
+    are the live rules that say to end an attempt, `warnings` those that are to be told of.
     """
 
     slots: Sequence[Slot]
@@ -55,3 +57,5 @@ class Stage:
     signalled: frozenset[AttemptId] = frozenset()
     killed: frozenset[AttemptId] = frozenset()
     asked: Sequence[Asked] = ()
+    verdicts: Mapping[AttemptId, Fired] = field(default_factory=dict)
+    warnings: Mapping[AttemptId, Sequence[Fired]] = field(default_factory=dict)

@@ -1,10 +1,10 @@
-"""Which attempts are to stop, and why: the person, the clock, a silent run, or a request from outside. Pure."""
+"""Which attempts are to stop, and why: a person, the clock, a silent run, a live rule, a request. Pure."""
 
 from collections.abc import Sequence
 from typing import assert_never
 
 from auto_loop.domain.job import Attempt, JobId, JobState, StopCause, StopIntent
-from auto_loop.loop.actions import Answer, Cancel, Intent, Stop
+from auto_loop.loop.actions import Answer, Cancel, Intent, Stop, Warn
 from auto_loop.loop.pulse import Pulse, overdue
 from auto_loop.loop.stage import Asked, Stage
 
@@ -25,12 +25,20 @@ def due_stops(attempts: Sequence[Attempt], stage: Stage, now: float) -> tuple[St
     """A stop for each attempt that has reason to end, unless it is stopping already as fast as it should."""
     found = []
     for attempt in attempts:
-        stop = _by_person(attempt, stage, now) or _by_clock(attempt, stage, now)
+        verdict = _verdict(attempt, stage, now)
+        stop = verdict.stop if verdict else _by_person(attempt, stage, now) or _by_clock(attempt, stage, now)
         if stop is None or attempt.id in stage.killed:
             continue
         if attempt.stop is None or stop.at + stop.grace_s < attempt.stop.at + attempt.stop.grace_s - 1e-9:
-            found.append(Stop(attempt=attempt, stop=stop))
+            found.append(verdict or Stop(attempt=attempt, stop=stop))
     return tuple(found)
+
+
+def due_warnings(attempts: Sequence[Attempt], stage: Stage) -> tuple[Warn, ...]:
+    """What live rules only say, of attempts that go on."""
+    return tuple(
+        Warn(attempt=attempt, warning=one) for attempt in attempts for one in stage.warnings.get(attempt.id, ())
+    )
 
 
 def _by_person(attempt: Attempt, stage: Stage, now: float) -> StopIntent | None:
@@ -44,6 +52,17 @@ def _by_person(attempt: Attempt, stage: Stage, now: float) -> StopIntent | None:
         return None
     who = f"stopped by {named[0].by}" if named else "stopped on request"
     return StopIntent(at=now, cause=StopCause.PERSON, text=who, grace_s=0.0 if kill else stage.grace_s)
+
+
+def _verdict(attempt: Attempt, stage: Stage, now: float) -> Stop | None:
+    """A live rule's stop. Person and clock go before it: what they end is to have no successor."""
+    fired = stage.verdicts.get(attempt.id)
+    if fired is None or attempt.stop is not None:
+        return None
+    if _by_person(attempt, stage, now) or _by_clock(attempt, stage, now):
+        return None
+    stop = StopIntent(at=now, cause=StopCause.RULE, text=fired.text, grace_s=stage.grace_s)
+    return Stop(attempt=attempt, stop=stop, verdict=fired)
 
 
 def _by_clock(attempt: Attempt, stage: Stage, now: float) -> StopIntent | None:

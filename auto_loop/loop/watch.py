@@ -4,18 +4,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from auto_loop.domain.job import Attempt, Job
+from auto_loop.domain.job import Attempt, AttemptId, Job
 from auto_loop.domain.stats import summarise
 from auto_loop.domain.summary import Summary
 from auto_loop.launch.command import beside
-from auto_loop.loop.parts import Latest
+from auto_loop.loop.live import LiveRules
+from auto_loop.loop.parts import Latest, Look
 from auto_loop.readers import registry
-from auto_loop.readers.base import Cursor
+from auto_loop.readers.base import Cursor, Point
 from auto_loop.readers.url import find_wandb_url
 from auto_loop.rules.model import Pack
 
 # More than a screen of log is read for the run's URL: trainers print it early.
 _URL_BYTES = 256 * 1024
+# What a live rule's `log_matches` sees, like that of a rule.
+_LOG_BYTES = 8 * 1024
 
 
 @dataclass(slots=True)
@@ -27,20 +30,41 @@ class _Seen:
     step: int = 0
     points: int = 0
     values: dict[str, float] = field(default_factory=dict)
+    rules: LiveRules | None = None
+    attempt: AttemptId | None = None
 
 
 class Watch:
     """Reads runs below `root` with the pack's names and directions for their metrics."""
 
-    def __init__(self, root: Path, pack: Pack, log_head: Callable[[Path, int], str]) -> None:
+    def __init__(self, root: Path, pack: Pack, log_end: Callable[[Path, int], str]) -> None:
         self._root = root
         self._pack = pack
-        self._log_head = log_head
+        self._log_end = log_end
         self._seen: dict[str, _Seen] = {}
+
+    def look(self, job: Job, attempt: Attempt) -> Look:
+        """How far the attempt is, and what the pack's live rules say of it; costs what is new.
+
+        Rules judge the whole of a run's history: a second attempt that goes on in the folder of the first included.
+        """
+        seen = self._seen.get(attempt.output_dir)
+        if seen is None or seen.attempt != attempt.id:
+            seen = self._seen[attempt.output_dir] = _Seen(attempt=attempt.id, rules=self._rules(job, attempt))
+        latest = self.latest(attempt.output_dir)
+        if seen.rules is None:
+            return Look(latest=latest)
+        return Look(latest=latest, verdict=seen.rules.verdict, warnings=seen.rules.warnings)
+
+    def _rules(self, job: Job, attempt: Attempt) -> LiveRules | None:
+        log = Path(attempt.log_file)
+        config = job.config.data()
+        return LiveRules(self._pack, config, lambda: self._log_end(log, _LOG_BYTES)) if self._pack.stops else None
 
     def latest(self, output_dir: str) -> Latest:
         """The last step and the newest value of each metric, under the pack's names; costs what is new."""
         seen = self._seen.setdefault(output_dir, _Seen())
+        points: list[Point] = []
         for folder in self._folders(output_dir) if seen.folder is None else (seen.folder,):
             points, seen.cursor = registry.tail_run(folder, seen.cursor)
             if seen.cursor is not None:
@@ -50,6 +74,8 @@ class Watch:
             seen.step = max(seen.step, point.step)
             seen.points += 1
             seen.values[self._pack.canonical(point.name)] = point.value
+        if seen.rules is not None:
+            seen.rules.feed(points)
         return Latest(step=seen.step, values=seen.values, points=seen.points)
 
     def summary(self, job: Job, attempt: Attempt) -> Summary:
@@ -57,7 +83,7 @@ class Watch:
         self._seen.pop(attempt.output_dir, None)
         readings = map(registry.read_run, self._folders(attempt.output_dir))
         reading = next((one for one in readings if one is not None), None)
-        log = self._log_head(Path(attempt.log_file), _URL_BYTES)
+        log = self._log_end(Path(attempt.log_file), _URL_BYTES)
         series = {self._pack.canonical(name): one for name, one in reading.series.items()} if reading else {}
         return Summary(
             run_dir=attempt.output_dir,
