@@ -1,14 +1,17 @@
 """What `auto-loop pack backtest` prints: as tables for a person, as plain data for a program."""
 
+import posixpath
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Self
 
 from auto_loop.assembly.pack_backtest import Backtest, Followed, Replayed, Saved, Verdict
 from auto_loop.assembly.pack_runs import FoundRuns, Timed
 from auto_loop.domain.config import Json
 from auto_loop.rules.live import PlayedBack
 
-_NAME = 60  # characters of a run's folder: its end tells the runs apart
+_NAME = 60  # characters of a run's name: its end tells the runs apart
 _FOLLOWED = 12  # pairs of runs that are shown; --json has them all
 
 
@@ -79,29 +82,48 @@ def _saved_json(done: Backtest) -> dict[str, Json]:
 
 def backtest_text(done: Backtest, found: FoundRuns, places: Sequence[str]) -> str:
     """The runs, what the live rules would have saved, the false stops, and what the runs nearest to proposals did."""
-    where = ", ".join(places)
     if not done.replayed:
-        return f"No runs with readable metrics below {where}."
+        return f"No runs with readable metrics below {', '.join(places)}."
+    names = _Names.of(done)
     parts = [
-        f"{_count(len(done.replayed), 'run')} below {where}, held against pack {done.pack.name}",
-        "\n".join(_run_table(done)),
-        "\n".join(_live_lines(done)),
-        "\n".join(_near_lines(done)),
+        f"{_count(len(done.replayed), 'run')} below {names.place}, held against pack {done.pack.name}",
+        "\n".join(_run_table(done, names)),
+        "\n".join(_live_lines(done, names)),
+        "\n".join(_near_lines(done, names)),
         "\n".join(_never_lines(done)),
     ]
     return "\n\n".join(part for part in parts if part)
 
 
-def _run_table(done: Backtest) -> Iterator[str]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Names:
+    """The runs' folders as a table shows them: without the `place` that all of them lie in."""
+
+    place: str
+
+    @classmethod
+    def of(cls, done: Backtest) -> Self:
+        """The folder around all runs; of a single one, the one around it."""
+        around = [posixpath.dirname(one.run.name) for one in done.replayed]
+        some_are_elsewhere = len({posixpath.isabs(one) for one in around}) > 1
+        return cls(place=("/" if some_are_elsewhere else posixpath.commonpath(around)) or ".")
+
+    def short(self, name: str) -> str:
+        """The end of a run's name."""
+        rest = name.removeprefix(f"{self.place}/")
+        return rest if len(rest) <= _NAME else f"…{rest[-_NAME + 1 :]}"
+
+
+def _run_table(done: Backtest, names: _Names) -> Iterator[str]:
     head = ("run", done.pack.main_metric or "objective", "fired", "first rule", "live rule", "saves")
-    yield from _columns([head, *(_run_row(one) for one in done.replayed)])
+    yield from _columns([head, *(_run_row(one, names) for one in done.replayed)])
 
 
-def _run_row(one: Replayed) -> tuple[str, ...]:
+def _run_row(one: Replayed, names: _Names) -> tuple[str, ...]:
     proposals = one.firing.proposals
     stopped = one.stopped
     return (
-        _short(one.run.name),
+        names.short(one.run.name),
         _number(one.value),
         str(len(proposals)),
         proposals[0].rule if proposals else "-",
@@ -110,7 +132,7 @@ def _run_row(one: Replayed) -> tuple[str, ...]:
     )
 
 
-def _live_lines(done: Backtest) -> Iterator[str]:
+def _live_lines(done: Backtest, names: _Names) -> Iterator[str]:
     """What the stops would have saved, and how that is known."""
     if not done.pack.stops:
         return
@@ -128,7 +150,7 @@ def _live_lines(done: Backtest) -> Iterator[str]:
         yield "  No false stop: none of these runs came out among the best third."
     for one in done.false_stops:
         what = f"{one.rule!r} at step {one.at}, and it came out {_ordinal(one.rank)} of {one.of} ({one.value:.4g})"
-        yield f"  FALSE STOP  {_short(one.run)}: {what}"
+        yield f"  FALSE STOP  {names.short(one.run)}: {what}"
 
 
 def _timing(stopped: Sequence[Replayed]) -> str:
@@ -143,7 +165,7 @@ def _gpus(saved: Sequence[Saved]) -> str:
     return said + (f" {_count(none, 'run')} held none." if none else "")
 
 
-def _near_lines(done: Backtest) -> Iterator[str]:
+def _near_lines(done: Backtest, names: _Names) -> Iterator[str]:
     """By rule, what became of the old runs most like its proposals."""
     if not done.followed:
         yield "No rule proposed anything that has an old config to change."
@@ -157,7 +179,7 @@ def _near_lines(done: Backtest) -> Iterator[str]:
     yield from (f"  {line}" for line in _columns(rows))
     known = sorted((one for one in done.followed if one.likes), key=lambda one: one.distance)
     for one in known[:_FOLLOWED]:
-        yield from _followed_lines(one)
+        yield from _followed_lines(one, names)
     if len(known) > _FOLLOWED:
         yield f"  and {len(known) - _FOLLOWED} more: --json has them all"
 
@@ -168,12 +190,12 @@ def _rule_row(rule: str, ones: Sequence[Followed]) -> tuple[str, ...]:
     return (rule, str(len(ones)), str(len(likes)), *(str(verdicts[verdict]) for verdict in Verdict))
 
 
-def _followed_lines(one: Followed) -> Iterator[str]:
+def _followed_lines(one: Followed, names: _Names) -> Iterator[str]:
     more = f" and {len(one.likes) - 1} more" if len(one.likes) > 1 else ""
-    yield f"  {one.rule}: {_short(one.run)} {_number(one.before)} → {_number(one.after)}: {one.verdict}"
+    yield f"  {one.rule}: {names.short(one.run)} {_number(one.before)} → {_number(one.after)}: {one.verdict}"
     like = "exactly that" if not one.differs else f"but for {', '.join(one.differs[:3])}"
     rest = f" and {len(one.differs) - 3} more places" if len(one.differs) > 3 else ""
-    yield f"    {_short(one.likes[0])}{more} is {like}{rest}"
+    yield f"    {names.short(one.likes[0])}{more} is {like}{rest}"
 
 
 def _never_lines(done: Backtest) -> Iterator[str]:
@@ -186,10 +208,6 @@ def _columns(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
     widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
     for row in rows:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= _NAME else f"…{name[-_NAME + 1 :]}"
 
 
 def _number(value: float | None) -> str:
