@@ -2,9 +2,9 @@
 
 import hashlib
 import json
-import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from benchmarks.strategy_design import CONFIRMING, Design, Search
@@ -34,26 +34,21 @@ def to_confirm(searches: Sequence[Search], design: Design, repeat: int) -> list[
 
 def confirm(configs: Sequence[Mapping[str, Any]], repeat: int, design: Design, place: Place, results: Path) -> None:
     """Train what is not there yet, all slots busy, seed after seed so that all configs meet the same hour."""
-    missing = [
-        (seed, config, file)
-        for seed in design.confirm_seeds(repeat)
-        for config in configs
-        if not (file := result_file(results, repeat, key_of(config), seed)).exists()
-    ]
-    if not missing:
+    left = SimpleQueue[tuple[int, Mapping[str, Any], Path]]()
+    for seed in design.confirm_seeds(repeat):
+        for config in configs:
+            if not (file := result_file(results, repeat, key_of(config), seed)).exists():
+                left.put((seed, config, file))
+    if left.empty():
         return
     folder = place.folder(f"{repeat}-{CONFIRMING}")
     make_project(folder, baseline(0), place.data)
-    bench, left, alone = (
-        Bench(folder=folder, slots=commands(folder, baseline(0), design)),
-        iter(missing),
-        threading.Lock(),
-    )
+    bench = Bench(folder=folder, slots=commands(folder, baseline(0), design, place.trainer))
 
     def work(slot: int) -> bool:
-        with alone:
-            seed, config, file = next(left, (0, None, None))
-        if config is None or file is None:
+        try:
+            seed, config, file = left.get_nowait()
+        except Empty:
             return False
         result = bench.run(slot, file.stem, {**config, "seed": seed})
         if result is not None:  # a run without a deadline always has one

@@ -69,10 +69,10 @@ def write_config(folder: Path, name: str, config: Mapping[str, Any]) -> str:
     return place.relative_to(folder).as_posix()
 
 
-def commands(folder: Path, config: Mapping[str, Any], design: Design) -> list[Command]:
-    """The command of each slot, as the plan of one job a slot prints them."""
+def commands(folder: Path, config: Mapping[str, Any], design: Design, trainer: Sequence[str]) -> list[Command]:
+    """The command of each slot, as the plan of one job a slot prints them; `trainer` as autorun is told of it."""
     names = [write_config(folder, f"slot{at}", config) for at in range(design.slots)]
-    told = (sys.executable, "-m", "auto_loop.autorun", "--cfgs", *names, *design.job_words, "--profile=act_ot")
+    told = (sys.executable, "-m", "auto_loop.autorun", "--cfgs", *names, *design.job_words, *trainer)
     plan = subprocess.run(told, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
     found = [line.split(maxsplit=1)[1] for line in plan.stdout.splitlines() if line.strip().startswith("command ")]
     if len(found) != design.slots:
@@ -98,6 +98,8 @@ def _parsed(line: str) -> Command:
 def _write_accelerate_config(command: Command) -> None:
     """The file that autorun writes at its first launch; a plan writes nothing."""
     told = {key: value for key, _, value in (word.partition("=") for word in command.words)}
+    if "--config_file" not in told:
+        return  # another starter
     layout = Layout(processes=1, cpu="--cpu" in told, threads=1, precision=Precision(told["--mixed_precision"]))
     file = Path(told["--config_file"])
     file.parent.mkdir(parents=True, exist_ok=True)

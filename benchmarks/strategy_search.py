@@ -26,10 +26,11 @@ _LATE_S = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where searches run, and with what: the work folder, its data, and the interpreter that has Optuna."""
+    """Where searches run, and with what: the work folder, the interpreter that has Optuna, the trainer's options."""
 
     work: Path
     peers: Path
+    trainer: tuple[str, ...] = ("--profile=act_ot",)
 
     @property
     def data(self) -> Path:
@@ -47,12 +48,13 @@ def searched(arm: Arm, repeat: int, design: Design, place: Place) -> Search:
     folder = place.folder(f"{repeat}-{arm.name.lower()}")
     cfg = make_project(folder, config, place.data)
     if arm in PACKS:
-        return _by_rules(arm, repeat, design, folder, cfg)
+        return _by_rules(arm, repeat, design, folder, (cfg, *place.trainer))
     first = values_of(config)
     seed = design.search_seed(repeat)
     sampler = OptunaSampler(place.peers, seed, first) if arm is Arm.TPE else RandomSampler(seed, first)
+    bench = Bench(folder=folder, slots=commands(folder, config, design, place.trainer))
     with closing(sampler):
-        return _by_sampler(arm, repeat, design, Bench(folder=folder, slots=commands(folder, config, design)), sampler)
+        return _by_sampler(arm, repeat, design, bench, sampler)
 
 
 def baseline(seed: int) -> dict[str, Any]:
@@ -104,8 +106,8 @@ def _by_sampler(arm: Arm, repeat: int, design: Design, bench: Bench, sampler: Sa
 # ------------------------------------------------------------------------------------- the loop by its rules
 
 
-def _by_rules(arm: Arm, repeat: int, design: Design, folder: Path, cfg: str) -> Search:
-    told = [sys.executable, "-m", "auto_loop.autorun", "--cfgs", cfg, *design.job_words, "--profile=act_ot"]
+def _by_rules(arm: Arm, repeat: int, design: Design, folder: Path, words: tuple[str, ...]) -> Search:
+    told = [sys.executable, "-m", "auto_loop.autorun", "--cfgs", *words, *design.job_words]
     told += [f"--pack={PACKS[arm]}", f"--study={STUDY}", "--decide", "--rounds=1000", f"--round-size={design.slots}"]
     told += [f"--variants-per-run={max(2, design.slots)}", "--retries=0", "--quiet", "--exec"]
     log, ledger = folder / "autorun.log", folder / "outputs" / "ledger.sqlite3"

@@ -3,7 +3,7 @@ import math
 import subprocess
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +16,10 @@ from auto_loop.domain.guardrails import check
 from auto_loop.rules import decide
 from auto_loop.rules.model import Computed
 from auto_loop.rules.pack import parse, shipped_pack
-from benchmarks.strategy_confirm import confirmed, key_of, result_file, to_confirm, write_json
+from benchmarks.strategy_confirm import confirm, confirmed, key_of, result_file, to_confirm, write_json
 from benchmarks.strategy_design import Arm, Design, JobRecord, Search, search_of
 from benchmarks.strategy_jobs import ROOT, Bench, Command, commands, make_project, sweep
-from benchmarks.strategy_search import PACKS, baseline
+from benchmarks.strategy_search import PACKS, Place, baseline, searched
 from benchmarks.strategy_space import RandomSampler, applied, values_of
 from benchmarks.strategy_summary import Entry, Interval, against, row_of, summary
 from benchmarks.strategy_survival import Time, curve, median, restricted_mean
@@ -211,7 +211,7 @@ def test_what_works_in_a_folder_is_ended_and_nothing_else(tmp_path):
 def test_the_commands_are_those_of_the_loop_s_own_plan(tmp_path):
     folder = tmp_path / "project"
     make_project(folder, baseline(1), tmp_path / "data")
-    made = commands(folder, baseline(1), DESIGN)
+    made = commands(folder, baseline(1), DESIGN, ("--profile=act_ot",))
     assert len(made) == 2
     words = made[1].of("train_configs/mine.json", "outputs/train/mine")
     assert words[:3] == [sys.executable, "-m", "accelerate.commands.launch"]
@@ -219,6 +219,66 @@ def test_the_commands_are_those_of_the_loop_s_own_plan(tmp_path):
     assert made[1].env["OMP_NUM_THREADS"].isdigit()
     config_file = next(word for word in words if word.startswith("--config_file=")).partition("=")[2]
     assert json.loads(Path(config_file).read_text(encoding="utf-8"))["use_cpu"] is True
+
+
+# -------------------------------------------------------------------- whole searches, with a trainer that knows the law
+
+TRAINER = """
+import json, math, pathlib, sys, time
+told = dict(word[2:].partition("=")[::2] for word in sys.argv[1:])
+config = json.loads(pathlib.Path(told["config_path"]).read_text())
+loss = config["ot"]["loss_config"]
+s = loss["reg"] + loss["tau_src"] + loss["tau_tgt"]
+mass = math.exp(-4000 * loss["features"][3]["weight_label"] / s)
+out = pathlib.Path(told["output_dir"])
+out.mkdir(parents=True)
+time.sleep(0.2)
+row = {"step": int(told["steps"]), "eval/offline_eval/avg_l1": 0.3 - 0.1 * mass, "train/ot_pi_sum": mass}
+(out / "metrics.jsonl").write_text(json.dumps(row) + chr(10))
+"""
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A work folder whose trainer takes a fifth of a second."""
+    trainer = tmp_path / "trainer.py"
+    trainer.write_text(TRAINER, encoding="utf-8")
+    return Place(work=tmp_path / "work", peers=tmp_path, trainer=("--profile=script", f"--train-script={trainer}"))
+
+
+@pytest.mark.parametrize("arm", [Arm.NUDGING, Arm.RANDOM])
+def test_a_search_counts_what_ended_within_its_budget(place, arm):
+    for budget in (0.15, 1.0, 6.0):  # a busy machine gets more
+        found = searched(arm, 1, replace(DESIGN, budget=budget), place)
+        if len(found.jobs) >= 4 and (arm is Arm.RANDOM or found.first_alive):
+            break
+    first = next(job for job in found.jobs if job.mass < 1e-100)
+    assert first.config == baseline(50)
+    assert first.round == 1
+    assert [job.minutes for job in found.jobs] == sorted(job.minutes for job in found.jobs)
+    assert all(0 < job.minutes <= budget and job.succeeded for job in found.jobs)
+    assert found.launched >= len(found.jobs) >= 4
+    assert all(job.config["seed"] == 50 for job in found.jobs)
+    assert len({key_of(job.config) for job in found.jobs}) == len(found.jobs)
+    if arm is Arm.NUDGING:
+        alive = found.first_alive
+        assert (alive.round, alive.why in ("unlock, mild", "unlock, aggressive")) == (2, True)
+
+
+def test_the_best_is_confirmed_on_each_fresh_seed_and_not_twice(place, tmp_path):
+    config, results = applied(baseline(50), {"label": 0.01}), tmp_path / "results"
+    confirm([config], 1, DESIGN, place, results)
+    files = sorted(results.iterdir())
+    assert [json.loads(file.read_text())["l1"] for file in files] == [pytest.approx(0.2969, abs=1e-4)] * 2
+    files[0].unlink()
+    files[1].write_text('{"l1": 7}')
+    confirm([config], 1, DESIGN, place, results)
+    assert sorted(one["l1"] for one in confirmed(config, 1, DESIGN, results)) == [pytest.approx(0.2969, abs=1e-4), 7]
+
+
+def test_a_loop_that_is_refused_is_no_result(place):
+    with pytest.raises(RuntimeError, match="nowhere.py: no such file"):
+        searched(Arm.NUDGING, 1, DESIGN, replace(place, trainer=("--train-script=nowhere.py",)))
 
 
 # ----------------------------------------------------------------------------------------------- the confirmation
