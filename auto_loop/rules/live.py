@@ -224,7 +224,8 @@ def _played(stop: Stop, facts: Facts, *, at: int | None, looks: int, most: int) 
     if at is None and not looks:
         shortfall = f"there is no reading of its metrics from step {stop.after} on"
     elif at is None and not shortfall:
-        shortfall = f"it held for {most} readings in a row at most, needs {stop.readings}"
+        held = "1 reading" if most == 1 else f"{most} readings"
+        shortfall = f"it held for {held} in a row at most, needs {stop.readings}"
     return PlayedBack(
         stop=stop,
         at=at,
