@@ -34,9 +34,10 @@ def rulebook(prepared: Prepared, root: File) -> dict[str, Json]:
         "ignore": [render_path(path) for path in prepared.guardrails.ignore],
         "int_fields": [*sorted(types.int_fields)],
         "float_fields": [*sorted(types.float_fields)],
+        "required": [*sorted(types.required)],
         "defaults": dict(types.defaults),
         "known": None if types.known is None else [*sorted(types.known)],
-        "seed": prepared.profile.value.seed,
+        "seed": "" if prepared.seed is None else render_path(prepared.seed),
     }
 
 
@@ -52,6 +53,7 @@ def rules_of(kept: Mapping[str, Json]) -> Rules:
         types=FieldTypes(
             int_fields=frozenset(_texts_of(kept.get("int_fields"))),
             float_fields=frozenset(_texts_of(kept.get("float_fields"))),
+            required=frozenset(_texts_of(kept.get("required"))),
             defaults=_mapping(kept.get("defaults")),
             known=None if known is None else frozenset(_texts_of(known)),
         ),

@@ -38,12 +38,14 @@ class Config:
 class FieldTypes:
     """What a trainer's class or profile says of its fields, by path pattern (`*` for any one segment).
 
-    `int_fields` take only integers; `float_fields` take floats even where a config holds an integer;
+    `int_fields` take only integers; `float_fields` take floats even where a config holds an integer; `required` are
+    never null;
     `defaults` are the class's own values; `known` lists all leaf paths, or is None when the class is not known.
     """
 
     int_fields: frozenset[str] = frozenset()
     float_fields: frozenset[str] = frozenset()
+    required: frozenset[str] = frozenset()
     defaults: Mapping[str, Json] = field(default_factory=dict)
     known: frozenset[str] | None = None
 
@@ -54,6 +56,10 @@ class FieldTypes:
     def is_float(self, path: Path) -> bool:
         """Whether the field takes floats."""
         return matching(path, self.float_fields) is not None
+
+    def takes_null(self, path: Path) -> bool:
+        """Whether the field may be null; True where nothing is known."""
+        return matching(path, self.required) is None
 
     def default(self, path: Path) -> Json:
         """The class's own value there, None when none is known."""

@@ -103,7 +103,7 @@ def check(
     before = _leaves(parent)
     touched = _changed(before, made)
     gone = before.keys() - _leaves(made).keys()
-    faults = [*_off_list(parent, edits, {*touched, *gone}, rails), *_changed_kinds(before, touched)]
+    faults = [*_off_list(parent, edits, {*touched, *gone}, rails), *_changed_kinds(before, touched, types)]
     derived = derive(parent, made, rails.derive, types)
     added, notes = derived.added, derived.notes
     clamps, said = _clamps(_changed(before, derived.config), rails) if clamp else ((), ())
@@ -157,14 +157,16 @@ def _places(parent: Config, edit: Edit) -> list[Path]:
         return [edit.path]  # made by an edit before it; its leaves are judged
 
 
-def _changed_kinds(before: Mapping[Path, Json], touched: Mapping[Path, Json]) -> Iterator[Fault]:
-    """A fault for each place whose kind of value would change; null may become anything, and anything null."""
+def _changed_kinds(before: Mapping[Path, Json], touched: Mapping[Path, Json], types: FieldTypes) -> Iterator[Fault]:
+    """A fault for each place whose kind of value would change; null may become anything, and most things null."""
     wholes = {path[:depth] for path in before for depth in range(1, len(path))}
     for path, value in touched.items():
         above = next((path[:depth] for depth in range(1, len(path)) if before.get(path[:depth]) is not None), None)
         old, new = before.get(path), _family(value)
         if above is not None and before[above] not in ([], {}):
             yield Fault(what=f"`{render_path(above)}` is {_family(before[above])}, and would hold items of its own")
+        elif value is None and not types.takes_null(path):
+            yield Fault(what=f"`{render_path(path)}` is never null")
         elif value is not None and path in wholes and new != _family([]):
             yield Fault(what=f"`{render_path(path)}` holds items of its own, and {value!r} is {new}")
         elif old is not None and value is not None and _family(old) != new:

@@ -2,8 +2,9 @@
 
 `<python> class_probe.py CLASS MODULE...`, run by path, never imported by the house. CLASS is `module:Class` or
 `file.py:Class`; each MODULE is imported after it (some trainers register the classes that a `type` chooses from by an
-import). It answers in lines of JSON. The first says what the class has: `int`, `float`, `defaults`, `known` (path
-patterns, `*` for a list's item or a mapping's key) and `open` (whether some part has fields that nobody can list).
+import). It answers in lines of JSON. The first says what the class has: `int`, `float`, `required` (never null),
+`defaults`, `known` (path patterns, `*` for a list's item or a mapping's key) and `open` (whether some part has fields
+that nobody can list).
 Then, for each line on stdin with a config, one line with a list of texts: what draccus says when it parses it (which
 needs draccus), or what the class's own module finds by `faults(config)`. It ends with its stdin, and with its starter.
 """
@@ -32,6 +33,8 @@ class Found:
     def __init__(self) -> None:
         self.int: set[str] = set()
         self.float: set[str] = set()
+        self.required: set[str] = set()
+        self.optional: set[str] = set()
         self.known: set[str] = set()
         self.defaults: dict[str, Any] = {}
         self.open = False
@@ -94,6 +97,7 @@ def fields_of(kind: Any) -> dict[str, Any]:
     return {
         "int": sorted(found.int),
         "float": sorted(found.float),
+        "required": sorted(found.required - found.optional),
         "known": sorted(found.known),
         "defaults": found.defaults,
         "open": found.open,
@@ -127,7 +131,9 @@ def walk(kind: Any, prefix: str, found: Found, above: tuple[Any, ...]) -> None:
 
 def walk_type(hint: Any, path: str, found: Found, above: tuple[Any, ...]) -> None:
     """Adds what a value of type `hint` at `path` is."""
-    kinds = [part for part in parts_of(hint) if part is not type(None)]
+    whole = parts_of(hint)
+    kinds = [part for part in whole if part is not type(None)]
+    (found.required if len(kinds) == len(whole) and typing.Any not in kinds else found.optional).add(path)
     inner = [part for part in kinds if has_fields(part) and part not in above]
     lists = [part for part in kinds if typing.get_origin(part) in (list, tuple, set, frozenset)]
     maps = [part for part in kinds if part is dict or typing.get_origin(part) is dict]

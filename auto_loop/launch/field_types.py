@@ -58,6 +58,7 @@ def _types(report: Mapping[str, Any], plain: FieldTypes) -> FieldTypes:
     return FieldTypes(
         int_fields=(plain.int_fields | frozenset(report["int"])) - floats,
         float_fields=floats,
+        required=frozenset(report["required"]),
         defaults=report["defaults"],
         known=None if report["open"] else frozenset(report["known"]),
     )

@@ -96,7 +96,7 @@ def diverse(seats: Sequence[Seat], *, per_parent: int, places: int) -> list[int]
             taken.add(seat.config)
             parents[seat.parent] += 1
             groups[seat.group] += 1
-            twins.update(at for at in free if are_twins(seats[at].moves, seat.moves))
+            twins.update(at for at, other in enumerate(seats) if are_twins(other.moves, seat.moves))
     return chosen
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from auto_loop.domain.config import Config
+from auto_loop.domain.config import Config, FieldTypes
 from auto_loop.domain.edits import parse_edits
 from auto_loop.domain.fingerprint import fingerprint_of
 from auto_loop.domain.guardrails import Checked, check
@@ -122,3 +122,33 @@ def test_a_fingerprint_leaves_out_what_it_is_told_to() -> None:
     assert fingerprint_of(Config.of(one), ignore) == fingerprint_of(Config.of(other), ignore)
     assert fingerprint_of(Config.of(one), ()) != fingerprint_of(Config.of(other), ())
     assert fingerprint_of(Config.of({**one, "a": 3}), ignore) != fingerprint_of(Config.of(one), ignore)
+
+
+LEFT_OVER = """
+[guardrails]
+[guardrails.multiple_of]
+"a.rows" = "a.workers"
+[guardrails.derive]
+"b.batch" = "a.rows * a.envs"
+[[guardrails.relation]]
+must = "a.rows % a.workers == 0"
+reason = "no whole rows for each worker"
+"""
+ROWS = {"a": {"rows": 4, "workers": 2, "envs": 3}, "b": {"batch": 12}}
+
+
+@pytest.mark.parametrize("edit", ["a.workers=0", "a.workers=null", "a.envs=null", "a.rows=null", "a@remove=envs"])
+def test_what_can_no_longer_be_judged_or_derived_is_refused(edit: str) -> None:
+    found = check(Config.of(ROWS), parse_edits([edit]), parse(LEFT_OVER).guardrails, clamp=True)
+    assert any("can no longer be" in text or "nobody could say" in text for text in whats(found))
+
+
+def test_what_the_parent_cannot_say_either_is_no_fault_of_the_proposal() -> None:
+    parent = Config.of({"a": {"rows": 4, "envs": 3}, "b": {"batch": 1}})
+    assert check(parent, parse_edits(["a.rows=6"]), parse(LEFT_OVER).guardrails, clamp=True).faults == ()
+
+
+def test_a_derived_value_that_does_not_fit_is_a_fault() -> None:
+    found = check(Config.of(ROWS), parse_edits(["a.envs=0.3"]), parse(LEFT_OVER).guardrails, clamp=True,
+                  types=FieldTypes(int_fields=frozenset({"b.batch"}), float_fields=frozenset({"a.envs"})))  # fmt: skip
+    assert any("not derived as a.rows * a.envs" in text for text in whats(found))

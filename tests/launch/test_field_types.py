@@ -68,6 +68,8 @@ def test_every_kind_of_field(tmp_path: Path) -> None:
     types = fields.types
     assert types.int_fields == {"steps", "maybe", "inner.size", "many.*.size", "numbers.*", "table.*"}
     assert types.float_fields == {"either", "inner.rate", "many.*.rate"}
+    assert types.required >= {"steps", "either", "flag", "kind", "inner", "inner.rate", "many", "many.*", "table.*"}
+    assert not types.required & {"maybe", "inner.parent"}
     assert types.defaults["kind"] == "a"
     assert types.defaults["numbers"] == [1, 2]
     assert "steps" not in types.defaults

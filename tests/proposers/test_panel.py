@@ -141,6 +141,13 @@ def test_another_kind_of_value_is_refused(path: str, value: Any, said: str) -> N
     assert said in reasons(proposed({path: value}))
 
 
+def test_null_where_the_class_has_none_is_refused() -> None:
+    types = FieldTypes(required=frozenset({"ot.enable", "policy.kl_weight", "ot.loss_config.features"}))
+    for path in types.required:
+        assert "is never null" in reasons(proposed({path: None}), types=types)
+    assert ruling(proposed({"ot.topk_src_episodes": 5})).accepted
+
+
 def test_what_the_study_has_tried_already_is_refused() -> None:
     child = with_values(ot__loss_config__reg=0.4, output_dir="elsewhere", seed=3)
     seen = frozenset({fingerprint_of(Config.of(child), RAILS.ignore)})
