@@ -7,7 +7,7 @@ from typing import TypeAlias, assert_never
 from auto_loop.domain.job import Attempt, Job, StopIntent
 from auto_loop.domain.request import Request
 from auto_loop.domain.slot import Slot
-from auto_loop.loop.live import Fired
+from auto_loop.loop.live import Fired, Judged
 
 
 class Intent(IntEnum):
@@ -66,7 +66,7 @@ class Stop:
 
     attempt: Attempt
     stop: StopIntent
-    verdict: Fired | None = None
+    verdict: Judged | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,14 +14,16 @@ from auto_loop.domain.snapshot import Snapshot
 from auto_loop.launch.gate import Pass
 from auto_loop.loop.actions import Action, Answer, Cancel, EndRound, Intent, Launch, Leave, Stop, Terminate, Warn, heard
 from auto_loop.loop.attempts import Attempts
+from auto_loop.loop.forks import only_a_stop
 from auto_loop.loop.intents import Intended, intend, warned_before, write_intents
 from auto_loop.loop.journal import Journal
+from auto_loop.loop.live import Fired, Judged
 from auto_loop.loop.measuring import Measuring
 from auto_loop.loop.occupancy import changed_states, held_by
 from auto_loop.loop.parts import Parts, Ticket
 from auto_loop.loop.plan import due, free_slots, plan
 from auto_loop.loop.pulse import Limits
-from auto_loop.loop.recover import recover
+from auto_loop.loop.recover import Live, recover
 from auto_loop.loop.rounds import end_round
 from auto_loop.loop.stage import Asked, Stage
 from auto_loop.loop.stops import STOP, wanted
@@ -162,7 +164,7 @@ class Driver:
             signalled=self._attempts.signalled,
             killed=self._attempts.killed,
             asked=asked,
-            verdicts=self._measuring.verdicts,
+            verdicts={live.attempt.id: self._judged(live, fired) for live, fired in self._fired()},
             warnings=self._measuring.warnings,
         )
         waiting = due(snapshot.queue, now)
@@ -174,6 +176,15 @@ class Driver:
             return replace(stage, held_back=held_back)
         free = free_slots(self._parts.slots, [job.attempts[-1] for job in snapshot.active], stage.adopted)
         return replace(stage, blocked=self._admit(free, len(waiting), passes))
+
+    def _fired(self) -> list[tuple[Live, Fired]]:
+        """The attempts that live rules say to end, and that nobody has asked yet."""
+        live = self._attempts.live
+        found = self._measuring.verdicts.items()
+        return [(live[at], fired) for at, fired in found if at in live and live[at].attempt.stop is None]
+
+    def _judged(self, live: Live, fired: Fired) -> Judged:
+        return Judged(fired=fired, only=only_a_stop(self._parts, live.job, fired))
 
     def _room(self) -> str:
         """What keeps jobs from being launched for want of room; said once, and once when it is over."""
@@ -261,8 +272,10 @@ class Driver:
                 return  # done with the turn's commit
             case Warn(attempt=attempt, warning=warning):
                 self._measuring.told([(attempt.id, warning.stop.name)])
-            case Stop(attempt=attempt, stop=stop):
+            case Stop(attempt=attempt, stop=stop, verdict=verdict):
                 self._attempts.stops(attempt.id, stop)
+                if verdict is not None and verdict.forks:  # its successor need not wait where a slot is free
+                    self._next_start = self._work.clock()
             case Terminate(attempt=attempt, kill=kill):
                 self._attempts.signal(attempt.id, kill=kill)
             case EndRound(round=number):

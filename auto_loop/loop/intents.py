@@ -7,6 +7,7 @@ from auto_loop.domain.config import Json
 from auto_loop.domain.job import Attempt, AttemptId, NewAttempt
 from auto_loop.domain.secrets import masked_words
 from auto_loop.loop.actions import Action, Answer, Cancel, Stop, Warn
+from auto_loop.loop.forks import fork
 from auto_loop.loop.journal import Journal
 from auto_loop.loop.live import Fired
 from auto_loop.loop.parts import Order, Parts, Ticket
@@ -52,13 +53,15 @@ def intend(parts: Parts, journal: Journal, ticket: Ticket) -> Intended:
 
 
 def write_intents(parts: Parts, journal: Journal, actions: Sequence[Action], live: Mapping[AttemptId, Live]) -> None:
-    """Stops, withdrawals and answers; `live` tells the names of jobs that are to stop."""
+    """Stops with what follows them, withdrawals and answers; `live` are the jobs that are to stop."""
     for action in actions:
         match action:
-            case Stop(attempt=attempt, stop=stop):
+            case Stop(attempt=attempt, stop=stop, verdict=verdict):
                 parts.ledger.ask_to_stop(attempt.id, stop)
                 name = live[attempt.id].job.name if attempt.id in live else ""
                 journal.write("job stopping", attempt.job, {"job": name, "cause": stop.text})
+                if verdict is not None and verdict.forks:
+                    fork(parts, journal, live[attempt.id].job, verdict.fired)
             case Warn(attempt=attempt, warning=warning):
                 name = live[attempt.id].job.name if attempt.id in live else ""
                 journal.write(LIVE_RULE, attempt.job, warned(name, attempt, warning))

@@ -36,6 +36,24 @@ class Fired:
         return f"live rule {self.stop.name!r} at step {self.at}: {self.stop.reason.fill(self.facts)}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """A live rule's verdict on a job. `only` says why it only stops what it would fork; empty when that is all."""
+
+    fired: Fired
+    only: str = ""
+
+    @property
+    def text(self) -> str:
+        """The rule, its reason and the step; and that it is only a stop, where more was wanted."""
+        return f"{self.fired.text} (only stopped: {self.only})" if self.only else self.fired.text
+
+    @property
+    def forks(self) -> bool:
+        """Whether a changed successor is to be started."""
+        return self.fired.stop.then is Then.FORK and not self.only
+
+
 class LiveRules:
     """The live rules of a pack on one run.
 

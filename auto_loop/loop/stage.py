@@ -7,7 +7,7 @@ from auto_loop.domain.job import Attempt, AttemptId, Job
 from auto_loop.domain.request import Request
 from auto_loop.domain.slot import Blocked, Slot
 from auto_loop.loop.actions import Intent
-from auto_loop.loop.live import Fired
+from auto_loop.loop.live import Fired, Judged
 from auto_loop.loop.pulse import Limits, Pulse
 
 
@@ -57,5 +57,5 @@ class Stage:
     signalled: frozenset[AttemptId] = frozenset()
     killed: frozenset[AttemptId] = frozenset()
     asked: Sequence[Asked] = ()
-    verdicts: Mapping[AttemptId, Fired] = field(default_factory=dict)
+    verdicts: Mapping[AttemptId, Judged] = field(default_factory=dict)
     warnings: Mapping[AttemptId, Sequence[Fired]] = field(default_factory=dict)

@@ -56,13 +56,13 @@ def _by_person(attempt: Attempt, stage: Stage, now: float) -> StopIntent | None:
 
 def _verdict(attempt: Attempt, stage: Stage, now: float) -> Stop | None:
     """A live rule's stop. Person and clock go before it: what they end is to have no successor."""
-    fired = stage.verdicts.get(attempt.id)
-    if fired is None or attempt.stop is not None:
+    judged = stage.verdicts.get(attempt.id)
+    if judged is None or attempt.stop is not None:
         return None
     if _by_person(attempt, stage, now) or _by_clock(attempt, stage, now):
         return None
-    stop = StopIntent(at=now, cause=StopCause.RULE, text=fired.text, grace_s=stage.grace_s)
-    return Stop(attempt=attempt, stop=stop, verdict=fired)
+    stop = StopIntent(at=now, cause=StopCause.RULE, text=judged.text, grace_s=stage.grace_s)
+    return Stop(attempt=attempt, stop=stop, verdict=judged)
 
 
 def _by_clock(attempt: Attempt, stage: Stage, now: float) -> StopIntent | None:
