@@ -145,25 +145,28 @@ def _first_launch(loop: "subprocess.Popen[bytes]", ledger: Path) -> float:
     """When the loop launched its first job (unix s)."""
     while True:
         code = loop.poll()
-        begun = [one.started_at for job in _jobs(ledger) for one in job.attempts if one.started_at is not None]
-        if begun:
+        if begun := _launches(ledger):
             return min(begun)
         if code is not None:
-            raise RuntimeError(
-                f"autorun left with {code} before its first job: {(ledger.parents[1] / 'autorun.log').read_text()}"
-            )
+            said = (ledger.parents[1] / "autorun.log").read_text(encoding="utf-8", errors="replace")
+            raise RuntimeError(f"autorun left with {code} before its first job: {said}")
         time.sleep(0.1)
 
 
-def _jobs(ledger: Path) -> tuple[Job, ...]:
-    """The study's jobs, none while there is no study."""
+def _launches(ledger: Path) -> list[float]:
+    """When each job was launched; empty while there is no study yet."""
     if not ledger.exists():
-        return ()
+        return []
     try:
-        with closing(Reading.open(ledger)) as reading:
-            return reading.history(STUDY).jobs
+        return [one.started_at for job in _jobs(ledger) for one in job.attempts if one.started_at is not None]
     except AutoLoopError:
-        return ()
+        return []
+
+
+def _jobs(ledger: Path) -> tuple[Job, ...]:
+    """The study's jobs."""
+    with closing(Reading.open(ledger)) as reading:
+        return reading.history(STUDY).jobs
 
 
 def _record(job: Job, attempt: Attempt, minutes: float, folder: Path) -> JobRecord:

@@ -1,40 +1,24 @@
 import json
-import math
 import subprocess
 import sys
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from auto_loop.domain.config import Config
 from auto_loop.domain.edits import diff
-from auto_loop.domain.effect import Finding
 from auto_loop.domain.guardrails import check
 from auto_loop.rules import decide
 from auto_loop.rules.model import Computed
 from auto_loop.rules.pack import parse, shipped_pack
 from benchmarks.strategy_confirm import confirm, confirmed, key_of, result_file, to_confirm, write_json
-from benchmarks.strategy_design import Arm, Design, JobRecord, Search, search_of
+from benchmarks.strategy_design import Arm, JobRecord, search_of
 from benchmarks.strategy_jobs import ROOT, Bench, Command, commands, make_project, sweep
 from benchmarks.strategy_search import PACKS, Place, baseline, searched
 from benchmarks.strategy_space import RandomSampler, applied, values_of
-from benchmarks.strategy_summary import Entry, Interval, against, row_of, summary
-from benchmarks.strategy_survival import Time, curve, median, restricted_mean
-
-DESIGN = Design(repeats=3, budget=2.0, steps=40, slots=2, confirm=2, seed=50, device="cpu")
-
-
-def job(minutes: float, l1: float | None, mass: float | None = 0.0, *, round: int = 1, good: bool = True) -> JobRecord:
-    name, config = f"job at {minutes}", {"lr": minutes, "seed": 1}
-    return JobRecord(name=name, round=round, minutes=minutes, succeeded=good, l1=l1, mass=mass, config=config)
-
-
-def search(*jobs: JobRecord, arm: Arm = Arm.RANDOM, repeat: int = 1) -> Search:
-    return Search(arm=arm, repeat=repeat, launched=len(jobs) + 1, jobs=jobs)
-
+from tests.benchmarks.searches import DESIGN, job, search
 
 # ------------------------------------------------------------------------------------------------- the design
 
@@ -277,7 +261,7 @@ def test_the_best_is_confirmed_on_each_fresh_seed_and_not_twice(place, tmp_path)
 
 
 def test_a_loop_that_is_refused_is_no_result(place):
-    with pytest.raises(RuntimeError, match="nowhere.py: no such file"):
+    with pytest.raises(RuntimeError, match=r"nowhere\.py: no such file"):
         searched(Arm.NUDGING, 1, DESIGN, replace(place, trainer=("--train-script=nowhere.py",)))
 
 
@@ -300,96 +284,6 @@ def test_confirmations_are_read_by_their_seeds(tmp_path):
     for at, seed in enumerate(DESIGN.confirm_seeds(2)):
         write_json(result_file(tmp_path, 2, key_of(config), seed), {"l1": at})
     assert [one["l1"] for one in confirmed({"lr": 1, "seed": 9}, 2, DESIGN, tmp_path)] == [0, 1]
-
-
-# ------------------------------------------------------------------------------------------------------- statistics
-
-# Weeks of remission under 6-MP (Freireich 1963, 21 patients), the usual example of books on survival.
-REMISSION = [
-    *(Time(at=at, reached=True) for at in (6, 6, 6, 7, 10, 13, 16, 22, 23)),
-    *(Time(at=at, reached=False) for at in (6, 9, 10, 11, 17, 19, 20, 25, 32, 32, 34, 35)),
-]
-
-
-def test_the_curve_of_a_known_example():
-    steps = {step.at: step for step in curve(REMISSION)}
-    shares = [round(steps[at].share, 3) for at in (6, 7, 10, 13, 16, 22, 23)]
-    assert shares == [0.857, 0.807, 0.753, 0.690, 0.627, 0.538, 0.448]
-    assert (steps[6].low, steps[6].high) == pytest.approx((0.620, 0.952), abs=5e-4)
-    assert (steps[10].low, steps[10].high) == pytest.approx((0.503, 0.889), abs=5e-4)
-
-
-def test_the_median_of_a_known_example():
-    found = median(REMISSION)
-    assert (found.value, found.low, found.high) == (23, 13, math.inf)
-
-
-def test_what_was_never_reached_has_no_median_and_the_whole_budget_as_its_mean():
-    never = [Time(at=2.0, reached=False)] * 5
-    assert median(never).value == math.inf
-    assert restricted_mean(never, 2.0) == pytest.approx(2.0)
-
-
-def test_without_censoring_before_the_end_the_restricted_mean_is_the_plain_one():
-    times = [
-        Time(at=0.5, reached=True),
-        Time(at=1.5, reached=True),
-        Time(at=1.5, reached=True),
-        Time(at=2.0, reached=False),
-    ]
-    assert restricted_mean(times, 2.0) == pytest.approx(np.mean([0.5, 1.5, 1.5, 2.0]))
-
-
-def test_an_interval_is_student_s():
-    values = [0.1, 0.2, 0.4]
-    half = (
-        4.302652729911275 * np.std(values, ddof=1) / math.sqrt(3)
-    )  # t of 97.5 % with 2 degrees of freedom, from tables
-    found = Interval.of(values)
-    assert (found.low, found.high) == pytest.approx((np.mean(values) - half, np.mean(values) + half))
-
-
-def test_one_repeat_has_no_interval():
-    assert Interval.of([0.2]).text(3) == "0.200"
-    assert Interval.of([]).text(3) == "–"
-
-
-def test_a_difference_is_paired_and_said_only_with_its_interval():
-    ours, theirs = [0.20, 0.30, 0.40, 0.50, 0.60], [0.21, 0.312, 0.409, 0.511, 0.61]
-    assert against(ours, theirs).finding is Finding.BETTER
-    assert against(theirs, ours).finding is Finding.WORSE
-    assert against(ours, [0.25, 0.25, 0.45, 0.45, 0.60]).finding is Finding.NONE
-    assert against(ours, [None] * 4 + [0.61]).finding is Finding.UNKNOWN
-
-
-def test_a_row_counts_what_was_not_reached():
-    entries = [
-        Entry(search=search(job(0.5, 0.3), job(1.0, 0.2, 0.1, round=2)), confirmed=(0.22, 0.24)),
-        Entry(search=search(job(0.5, 0.3), repeat=2), confirmed=(0.31, 0.33)),
-        Entry(search=search(repeat=3), confirmed=()),
-    ]
-    row = row_of(Arm.RANDOM, entries, DESIGN)
-    assert (row.reached, row.repeats) == (1, 3)
-    assert row.mass.value == math.inf
-    assert row.mass_mean == pytest.approx((1.0 + 2.0 + 2.0) / 3)
-    assert row.mass_round == math.inf
-    assert row.best.mean == pytest.approx(0.75)
-    assert row.confirmed.mean == pytest.approx((0.23 + 0.32) / 2)
-    assert (row.jobs, row.cut_off) == (1.0, 1.0)
-
-
-def test_a_confirmation_that_failed_confirms_nothing():
-    assert Entry(search=search(), confirmed=(0.2, None)).confirmed_l1 is None
-
-
-def test_the_tables_name_everybody_and_claim_nothing_without_an_interval():
-    one = [Entry(search=search(job(0.5, 0.3, 0.1), arm=arm), confirmed=(0.2,)) for arm in Arm]
-    text = summary({arm: [entry] for arm, entry in zip(Arm, one, strict=True)}, [0.3], DESIGN)
-    lines = [line for line in text.splitlines() if line.startswith("|")]
-    assert len({line.count("|") for line in lines[:7]}) == 1
-    assert all(any(line.startswith(f"| {arm} |") for line in lines) for arm in Arm)
-    assert "better" not in text
-    assert "no interval" in text
 
 
 # -------------------------------------------------------------------------------------------------- the command line
