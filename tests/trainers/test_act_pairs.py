@@ -105,3 +105,9 @@ def test_a_chunk_is_held_at_its_episodes_end(demonstrations: Path) -> None:
     rows, held = chunk_rows(demos, np.array([end - 1]), 4)
     assert rows.tolist() == [[end - 1, end, end, end]]
     assert held.tolist() == [[False, False, True, True]]
+
+
+def test_the_effective_number_of_source_episodes() -> None:
+    distance = np.array([[1.0, 1.0, 1.0, 1.0], [1.0, 9.0, 9.0, 9.0]])
+    weights = pairs.episode_weights(distance, sharpness=10.0, cutoff=0.01, top=None)
+    assert pairs.effective_episodes(weights) == pytest.approx((4 + 1) / 2)

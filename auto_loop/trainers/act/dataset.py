@@ -128,6 +128,7 @@ class PairSampler:
         weights = pairs.episode_weights(
             info.distance, sharpness=ot.sharpness, cutoff=ot.cutoff, top=ot.topk_src_episodes
         )
+        self.source_episodes = pairs.effective_episodes(weights)
         self._cumulative = np.cumsum(weights, axis=1)
         self._cumulative[:, -1] = 1.0  # the sum may fall short by a rounding, a draw must not fall past it
 

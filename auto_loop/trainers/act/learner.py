@@ -103,7 +103,8 @@ class Learner:
             for before, after in zip(cloning, self._aligned, strict=True)
         ]
         ratio = _norm(added) / max(_norm(cloning), 1e-12)
-        return {**found.metrics, "train/ot_grad_ratio": ratio}
+        episodes = self._corpus.pairs.source_episodes if self._corpus.pairs else 0.0
+        return {**found.metrics, "train/ot_grad_ratio": ratio, "train/ot_src_episodes": episodes}
 
     def _terms(self) -> list[TermInput]:
         corpus, loss = self._corpus, self.config.ot.loss_config

@@ -55,6 +55,12 @@ def episode_weights(distance: Floats, *, sharpness: float, cutoff: float, top: i
     return normalised
 
 
+def effective_episodes(weights: Floats) -> float:
+    """How many source episodes a target episode is in effect paired with: exp of the chances' entropy, over rows."""
+    entropy = -(weights * np.log(np.where(weights > 0, weights, 1.0))).sum(axis=1)
+    return float(np.exp(entropy).mean())
+
+
 def save(info: PairInfo, place: Path) -> None:
     """Write a pair file; the name is taken as it is."""
     with place.open("wb") as file:

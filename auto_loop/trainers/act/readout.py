@@ -30,7 +30,15 @@ class CostParts:
     label: Tensor | None
 
 
-def eased(cost: Tensor, plan: Plan, marginals: Marginals, how: Penalties) -> Tensor:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """What was solved, beside the cost."""
+
+    marginals: Marginals
+    how: Penalties
+
+
+def eased(cost: Tensor, problem: Problem, plan: Plan) -> Tensor:
     """The shape of the plan under the cost scaled by s / M_eff, [n, m] of mass 1; the plan's own if it is alive.
 
     A witness need not be optimal, so a rough solution does.
@@ -38,17 +46,19 @@ def eased(cost: Tensor, plan: Plan, marginals: Marginals, how: Penalties) -> Ten
     scale = min(1.0, 1.0 / max(-float(plan.log_mass), 1e-12))
     if scale == 1.0:
         return (plan.log_pi - plan.log_mass).exp()
-    found = solve(cost * scale, marginals, how, tol=1e-3, max_iter=200)
+    found = solve(cost * scale, problem.marginals, problem.how, tol=1e-3, max_iter=200)
     return (found.log_pi - found.log_mass).exp()
 
 
 def plan_metrics(
-    parts: Sequence[CostParts], plan: Plan, marginals: Marginals, others: Mapping[str, Tensor]
+    parts: Sequence[CostParts], problem: Problem, plan: Plan, others: Mapping[str, Tensor]
 ) -> dict[str, float]:
-    """Each witness's mean cost, of labels and of embeddings, by feature and in all; and its three KL terms.
+    """Each witness's mean cost, of labels and of embeddings, by feature and in all; and its KL terms.
 
-    Witnesses are the plan, the reference (`mean`), and the `others` by their names.
+    Witnesses are the plan, the reference (`mean`), and the `others` by their names. `cost/label`, `cost/embed` and
+    `cost/kl`, the KL terms times reg and taus, add up to M_eff for the plan, and to no less for the others.
     """
+    marginals, how = problem.marginals, problem.how
     named = {
         f"{kind}/{part.index}": share.detach().to("cpu", torch.float64)
         for part in parts
@@ -66,25 +76,18 @@ def plan_metrics(
             metrics |= {f"train/ot_{who}_{kind}/{index}": value for index, value in every.items()}
             metrics[f"train/ot_{who}_cost/{kind}"] = sum(every.values())
     for who, shape in witnesses.items():
-        metrics[f"train/ot_{who}_kl/ref"] = _kl(shape, marginals.log_c)
-        metrics[f"train/ot_{who}_kl/src"] = _kl(shape.sum(1), marginals.log_a)
-        metrics[f"train/ot_{who}_kl/tgt"] = _kl(shape.sum(0), marginals.log_b)
+        ref, src = _kl(shape, marginals.log_c), _kl(shape.sum(1), marginals.log_a)
+        tgt = _kl(shape.sum(0), marginals.log_b)
+        weighed = how.reg * ref + how.tau_src * src + how.tau_tgt * tgt
+        metrics |= {f"train/ot_{who}_kl/{of}": kl for of, kl in (("ref", ref), ("src", src), ("tgt", tgt))}
+        metrics[f"train/ot_{who}_cost/kl"] = weighed
     return metrics
 
 
-def spread(samples: Sequence[tuple[Tensor, Tensor]], *, largest: bool) -> float | None:
-    """How far source and target samples [n, ...] lie from their common mean, root mean square over the dimensions.
-
-    Of several features the largest, or the mean of all; None of none.
-    """
-    if not samples:
-        return None
-    found = []
-    for pair in samples:
-        both = torch.cat([one.detach().flatten(1) for one in pair])
-        found.append((both - both.mean(0)).square().mean().sqrt())
-    every = torch.stack(found)
-    return float(every.max() if largest else every.mean())
+def spread(source: Tensor, target: Tensor) -> float:
+    """How far samples [n, ...] of both sides lie from their common mean, root mean square over the dimensions."""
+    both = torch.cat([one.detach().flatten(1) for one in (source, target)])
+    return float((both - both.mean(0)).square().mean().sqrt())
 
 
 def _kl(p: Tensor, log_q: Tensor) -> float:

@@ -1,5 +1,6 @@
 """The transport loss: how far source and target frames are apart, and what moving one onto the other costs."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,7 +9,7 @@ from torch import Tensor
 
 from auto_loop.trainers.act import sinkhorn
 from auto_loop.trainers.act.config import FeatureConfig, OtLossConfig, term_name
-from auto_loop.trainers.act.readout import CostParts, eased, plan_metrics, spread
+from auto_loop.trainers.act.readout import CostParts, Problem, eased, plan_metrics, spread
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +62,7 @@ def transport_loss(terms: Sequence[TermInput], config: OtLossConfig, *, look: bo
     how = sinkhorn.Penalties(reg=config.reg, tau_src=config.tau_src, tau_tgt=config.tau_tgt)
     marginals = sinkhorn.uniform(*exact.shape, diagonal=config.heuristic)
     plan = sinkhorn.solve(exact, marginals, how)
+    problem = Problem(marginals=marginals, how=how)
     pi = plan.pi
     log_mass = float(plan.log_mass)
     metrics = {
@@ -74,7 +76,7 @@ def transport_loss(terms: Sequence[TermInput], config: OtLossConfig, *, look: bo
         "train/ot_iters": float(plan.iterations),
         "train/ot_not_converged": float(not plan.converged),
         **{f"train/ot_cost/{name}": float(share.detach().mean()) for name, share in costs.items()},
-        **plan_metrics(parts, plan, marginals, {"eased": eased(exact, plan, marginals, how)} if look else {}),
+        **plan_metrics(parts, problem, plan, {"eased": eased(exact, problem, plan)} if look else {}),
         **_spreads(terms),
     }
     return TransportLoss(loss=(pi.to(cost) * cost).sum(), metrics=metrics)
@@ -89,12 +91,11 @@ def _total(parts: CostParts) -> Tensor:
 
 
 def _spreads(terms: Sequence[TermInput]) -> dict[str, float]:
-    """How far apart embeddings lie, which shrinking lowers; and labels, which are about 1 when normalised."""
-    embeddings = spread([term.embeddings for term in terms if term.embeddings is not None], largest=False)
-    cut = ((label, term.feature.dim_slice) for term in terms for label in (term.labels,) if label is not None)
-    labels = spread([(_cut(one, to), _cut(other, to)) for (one, other), to in cut], largest=True)
-    found = {"train/ot_feature_spread": embeddings, "train/ot_label_spread": labels}
-    return {name: value for name, value in found.items() if value is not None}
+    """How far apart embeddings lie, which shrinking lowers; and labels, which lie about 1 apart when normalised."""
+    own = [0.0 if t.labels is None else spread(*(_cut(one, t.feature.dim_slice) for one in t.labels)) for t in terms]
+    found = {"train/ot_label_spread": max(own), **{f"train/ot_label_spread/{at}": one for at, one in enumerate(own)}}
+    embedded = [spread(*term.embeddings) for term in terms if term.embeddings is not None]
+    return {**found, "train/ot_feature_spread": math.fsum(embedded) / len(embedded)} if embedded else found
 
 
 def _cut(label: Tensor, dim_slice: list[int] | None) -> Tensor:
