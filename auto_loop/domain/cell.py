@@ -8,7 +8,7 @@ import numpy as np
 
 from auto_loop.domain.config import Config
 from auto_loop.domain.errors import MisuseError
-from auto_loop.domain.job import CONFIRMATION, REMEDY, REPEAT, Job, JobId, Outcome
+from auto_loop.domain.job import CONFIRMATION, REMEDY, REPEAT, Job, JobId, Outcome, StopCause
 from auto_loop.domain.paths import Path, get
 from auto_loop.domain.series import Series, series_of
 from auto_loop.domain.stats import Direction, describe
@@ -84,7 +84,7 @@ def by_seed(jobs: Iterable[Job], at: Path, value: Callable[[Job], float | None])
     found: dict[int, float] = {}
     for job in jobs:
         seed, number = seed_of(job.config, at), value(job)
-        if seed is not None and number is not None and math.isfinite(number):
+        if seed is not None and number is not None:
             found[seed] = number
     return found
 
@@ -154,5 +154,18 @@ def _median(values: Iterable[float | None]) -> float | None:
 
 
 def values_of(cell: Cell, values: Mapping[JobId, float], at: Path) -> dict[int, float]:
-    """The values of a cell's runs that trained to the end, by seed."""
-    return by_seed(cell.succeeded, at, lambda job: values.get(job.id))
+    """The values of a cell's runs that trained to the end, by seed; NaN for those that came to none by their own fault.
+
+    A run that diverged must count against its config: left out, a candidate would be judged by its survivors. One that
+    was stopped by a person, or lost with its machine, says nothing.
+    """
+    return by_seed(cell.jobs, at, lambda job: values.get(job.id) if job.outcome is Outcome.SUCCEEDED else _lost(job))
+
+
+def _lost(job: Job) -> float | None:
+    """NaN for a run that failed or was stopped by a live rule for what it did itself; None where nobody knows that."""
+    last = job.last_attempt
+    if last is None or job.outcome is None:
+        return None
+    ruled_out = last.stop is not None and last.stop.cause is StopCause.RULE
+    return math.nan if ruled_out or (last.failure is not None and not last.failure.may_pass) else None

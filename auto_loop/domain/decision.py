@@ -169,6 +169,7 @@ def _effect_of(data: "_Plain") -> Effect:
         n_candidate=data.whole("n_candidate"),
         n_base=data.whole("n_base"),
         finding=Finding(data.text("finding")),
+        lost=data.whole("lost"),
     )
 
 

@@ -1,19 +1,24 @@
 """One asking of the rules: from parents to verdicts, and all of it kept, so that it can be derived again."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import TypeAlias
 
+from auto_loop.domain.config import Config
 from auto_loop.domain.decision import Decision, DecisionId, DecisionKind, ParentSeen, RulesAsked
 from auto_loop.domain.history import History
 from auto_loop.domain.job import Job, JobId
-from auto_loop.domain.proposal import Accepted, Refusal, Silence, Verdict
+from auto_loop.domain.proposal import Refusal, Silence, Verdict
 from auto_loop.loop.parts import Parts
 from auto_loop.proposers.base import Candidate
 from auto_loop.proposers.panel import Limits, Ruling, judge
 from auto_loop.proposers.rulebook import Rulebook
 from auto_loop.proposers.track_record import TrackRecord, shift
 from auto_loop.rules.laws import predictions
+from auto_loop.rules.model import Pack
 from auto_loop.rules.recorded import facts_of_readings
+
+Predict: TypeAlias = Callable[[Candidate, Config], Mapping[str, float]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,10 +50,10 @@ def ask(parts: Parts, question: Question) -> Answer:
     book = Rulebook(pack=parts.pack, looked_for=parts.meter.looked_for, shift=shifts)
     offer = book.offer(question.jobs, question.history)
     limits = Limits(per_parent=parts.call.variants_per_run, round_size=question.room)
-    verdicts = ruled(parts, offer.candidates, limits)
+    verdicts = ruled(parts, offer.candidates, limits, laws(parts.pack, offer.seen))
     seen = tuple(replace(one, repeats=question.repeats.get(one.job, one.repeats)) for one in offer.seen)
     return Answer(
-        ruling=foreseen(parts, verdicts.ruling, offer.candidates, seen),
+        ruling=verdicts.ruling,
         silences=(*offer.silences, *verdicts.ruling.silences),
         asked=RulesAsked(
             event=question.event,
@@ -56,7 +61,7 @@ def ask(parts: Parts, question: Question) -> Answer:
             room=limits.round_size,
             per_parent=limits.per_parent,
             shift=shifts,
-            hits=(),
+            hits=tuple(sorted(verdicts.ruling.hits)),
             refused_by_trainer=verdicts.refused_by_trainer,
         ),
     )
@@ -77,7 +82,7 @@ class Verdicts:
     refused_by_trainer: tuple[tuple[JobId, str], ...] = ()
 
 
-def ruled(parts: Parts, candidates: Sequence[Candidate], limits: Limits) -> Verdicts:
+def ruled(parts: Parts, candidates: Sequence[Candidate], limits: Limits, predict: Predict) -> Verdicts:
     """The panel's ruling, less what the trainer's own config class refuses; their places go to the next best."""
     seen = parts.tried.fingerprints(parts.study, parts.loop)
     refused: list[Refusal] = []
@@ -88,6 +93,8 @@ def ruled(parts: Parts, candidates: Sequence[Candidate], limits: Limits) -> Verd
             limits=limits,
             seen=seen,
             types=parts.types,
+            seed=parts.seed,
+            predict=predict,
         )
         faults = parts.workshop.refused_by_trainer(tuple(one.config for one in ruling.accepted))
         if not faults:
@@ -103,18 +110,17 @@ def _by_trainer(one: Candidate, text: str) -> Refusal:
     return Refusal(parent=one.parent.id, proposal=one.proposal, verdict=Verdict.REFUSED, reasons=(said,))
 
 
-def foreseen(parts: Parts, ruling: Ruling, candidates: Iterable[Candidate], seen: Iterable[ParentSeen]) -> Ruling:
-    """The ruling, with what the pack's laws expect of the accepted configs."""
+def laws(pack: Pack, seen: Iterable[ParentSeen]) -> Predict:
+    """What the pack's laws expect of a candidate's config, by the readings of its parent's run."""
     readings = {one.job: one.readings for one in seen}
-    parents = {one.parent.id: one.parent for one in candidates}
 
-    def with_figures(one: Accepted) -> Accepted:
-        if one.parent not in readings:
-            return one
-        facts = facts_of_readings(readings[one.parent], parents[one.parent].config, parts.pack.canonical)
-        return replace(one, predictions=predictions(parts.pack, facts, one.config))
+    def predict(candidate: Candidate, config: Config) -> Mapping[str, float]:
+        parent = candidate.parent
+        if parent.id not in readings:
+            return {}
+        return predictions(pack, facts_of_readings(readings[parent.id], parent.config, pack.canonical), config)
 
-    return replace(ruling, accepted=tuple(with_figures(one) for one in ruling.accepted))
+    return predict
 
 
 def keep(parts: Parts, kind: DecisionKind, number: int, asked: RulesAsked) -> DecisionId:
