@@ -1,6 +1,7 @@
 """What `auto-loop pack backtest` prints: as tables for a person, as plain data for a program."""
 
 import posixpath
+import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from auto_loop.assembly.pack_runs import FoundRuns, Timed
 from auto_loop.domain.config import Json
 from auto_loop.rules.live import PlayedBack
 
+_WIDTH = 118
 _NAME = 60  # characters of a run's name: its end tells the runs apart
 _FOLLOWED = 12  # pairs of runs that are shown; --json has them all
 
@@ -145,7 +147,8 @@ def _live_lines(done: Backtest, names: _Names) -> Iterator[str]:
     seconds, hours = sum(one.seconds for one in saved), sum(one.gpu_hours for one in saved)
     of = f" of {_time(spent)}" if spent else ""
     yield f"Live rules would have stopped {len(done.stopped)} of {runs}: {_time(seconds)}{of}, {hours:.3g} GPU-hours."
-    yield f"  The time after a stop is known by {_timing(done.stopped)}.{_gpus(saved)}"
+    known = f"The time after a stop is known by {_timing(done.stopped)}.{_gpus(saved)}"
+    yield from textwrap.wrap(known, _WIDTH, initial_indent="  ", subsequent_indent="  ")
     if not done.false_stops:
         yield "  No false stop: none of these runs came out among the best third."
     for one in done.false_stops:
@@ -162,7 +165,7 @@ def _timing(stopped: Sequence[Replayed]) -> str:
 def _gpus(saved: Sequence[Saved]) -> str:
     assumed, none = sum(one.gpus_assumed for one in saved), sum(one.gpus == 0 for one in saved)
     said = f" How many GPUs they held is not known of {_count(assumed, 'run')}: one is counted." if assumed else ""
-    return said + (f" {_count(none, 'run')} held none." if none else "")
+    return said + (f" {_count(none, 'run')} held no GPU." if none else "")
 
 
 def _near_lines(done: Backtest, names: _Names) -> Iterator[str]:
@@ -191,11 +194,11 @@ def _rule_row(rule: str, ones: Sequence[Followed]) -> tuple[str, ...]:
 
 
 def _followed_lines(one: Followed, names: _Names) -> Iterator[str]:
-    more = f" and {len(one.likes) - 1} more" if len(one.likes) > 1 else ""
+    are = f" and {len(one.likes) - 1} more are" if len(one.likes) > 1 else " is"
     yield f"  {one.rule}: {names.short(one.run)} {_number(one.before)} → {_number(one.after)}: {one.verdict}"
     like = "exactly that" if not one.differs else f"but for {', '.join(one.differs[:3])}"
     rest = f" and {len(one.differs) - 3} more places" if len(one.differs) > 3 else ""
-    yield f"    {names.short(one.likes[0])}{more} is {like}{rest}"
+    yield f"    {names.short(one.likes[0])}{are} {like}{rest}"
 
 
 def _never_lines(done: Backtest) -> Iterator[str]:

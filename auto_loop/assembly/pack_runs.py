@@ -90,9 +90,9 @@ def old_runs(sought: Sought, pack: Pack) -> FoundRuns:
     if missing:
         hint = "--runs names folders with old runs below them"
         raise MisuseError([Fault(what="no such folder", where=str(folder), hint=hint) for folder in missing])
-    known, notes = _known(sought)
     found = {place.resolve(): place for folder in sought.folders for place in find_runs(folder, sought.limit)}
     newest = sorted(found.values(), key=lambda place: -(last_write(place) or 0.0))[: sought.limit]
+    known, notes = _known(sought, newest)
     runs: list[OldRun] = []
     for place in newest:
         name = shown(place, sought.root)
@@ -166,11 +166,11 @@ def _first_write(place: Path) -> float | None:
     return min((file.stat().st_mtime for file in files if file.is_file()), default=None)
 
 
-def _known(sought: Sought) -> tuple[Known, list[str]]:
+def _known(sought: Sought, places: Iterable[Path]) -> tuple[Known, list[str]]:
     """What ledgers know of the runs, by their folders, and a line for each ledger that could not be read."""
     known: dict[Path, tuple[Job, Attempt]] = {}
     notes: list[str] = []
-    for file, root in _ledgers(sought).items():
+    for file, root in _ledgers(sought, places).items():
         try:
             with closing(LedgerReading.open(file)) as reading:
                 for job in _jobs(reading):
@@ -186,15 +186,10 @@ def _jobs(reading: LedgerReading) -> Iterable[Job]:
     return (job for study in reading.studies() for job in reading.history(study.name).jobs)
 
 
-def _ledgers(sought: Sought) -> dict[Path, Path]:
-    """The ledgers to ask, each with the folder that its output folders are relative to."""
+def _ledgers(sought: Sought, places: Iterable[Path]) -> dict[Path, Path]:
+    """The ledgers to ask, each with the folder that its output folders are relative to: those of the runs' projects."""
     if sought.ledger is not None:
         beside = sought.ledger.resolve().parent
         return {sought.ledger: beside.parent if beside.name == "outputs" else sought.root}
-    found: dict[Path, Path] = {}
-    for folder in sought.folders:
-        whole = folder.resolve()
-        above = (one for one in (whole, *whole.parents) if Layout(one).ledger_file.is_file())
-        if (project := next(above, None)) is not None:
-            found[Layout(project).ledger_file] = project
-    return found
+    above = dict.fromkeys(folder for place in places for folder in place.resolve().parents)
+    return {file: folder for folder in above if (file := Layout(folder).ledger_file).is_file()}
