@@ -12,6 +12,7 @@ from auto_loop.domain.slot import Slot
 from auto_loop.launch.base import LaunchRequest
 from auto_loop.launch.command import render_command
 from auto_loop.loop.parts import Ticket
+from auto_loop.loop.repeating import seeds_of
 
 
 def printed_plan(prepared: Prepared, around: Surroundings) -> str:
@@ -30,7 +31,7 @@ def printed_plan(prepared: Prepared, around: Surroundings) -> str:
 
 def plan_text(prepared: Prepared, loop: int, planned: Sequence[tuple[Job, Slot, LaunchRequest]]) -> str:
     """The whole plan of the first round: `planned` holds each job with the slot it takes if all jobs last alike."""
-    return "\n".join([*_head(prepared, loop, len(planned)), *_jobs(planned), *_foot(prepared)])
+    return "\n".join([*_head(prepared, loop, len(planned)), *_jobs(planned, prepared), *_foot(prepared)])
 
 
 def planned_job(number: int, study: str, loop: int, name: str, cfg_file: str, config: Config, output_dir: str) -> Job:
@@ -58,7 +59,8 @@ def _head(prepared: Prepared, loop: int, jobs: int) -> Iterator[str]:
     call, options = prepared.call, prepared.options
     slots = prepared.slots.value
     decide = f"--decide, {count(call.rounds, 'round')}" if call.decide else "1 round, nothing decided (no --decide)"
-    size = f"{count(jobs, 'job')} in round 1, {count(len(slots), 'slot')}"
+    times = f" under {call.repeats} seeds each ({jobs * call.repeats} in all)" if call.repeats > 1 else ""
+    size = f"{count(jobs, 'job')} in round 1{times}, {count(len(slots), 'slot')}"
     yield f"Plan for study {prepared.study}, loop_{loop}: {size}; {decide}"
     yield f"  trainer  {options.target.script or '-m ' + options.target.module}"
     yield f"  profile  {prepared.profile.name}  ({prepared.profile.why})"
@@ -68,7 +70,7 @@ def _head(prepared: Prepared, loop: int, jobs: int) -> Iterator[str]:
     yield f"  W&B      {options.wandb.mode.value}"
 
 
-def _jobs(planned: Sequence[tuple[Job, Slot, LaunchRequest]]) -> Iterator[str]:
+def _jobs(planned: Sequence[tuple[Job, Slot, LaunchRequest]], prepared: Prepared) -> Iterator[str]:
     for job, slot, request in planned:
         yield ""
         yield f"job {job.name}"
@@ -77,6 +79,9 @@ def _jobs(planned: Sequence[tuple[Job, Slot, LaunchRequest]]) -> Iterator[str]:
         yield f"  output   {job.output_dir}"
         yield f"  log      {request.log_file}"
         yield f"  command  {render_command(request)}"
+        if prepared.seed is not None and prepared.call.repeats > 1:
+            seeds = seeds_of(job.config, prepared.call.repeats, prepared.seed)
+            yield f"  seeds    {', '.join(map(str, seeds))}: a config file and a job for each"
 
 
 def _foot(prepared: Prepared) -> Iterator[str]:

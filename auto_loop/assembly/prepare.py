@@ -13,6 +13,7 @@ from auto_loop.assembly.surroundings import Surroundings
 from auto_loop.domain.call import AutorunCall
 from auto_loop.domain.cell import seed_of
 from auto_loop.domain.config import Config
+from auto_loop.domain.effect import confirmation_level, smallest_detectable
 from auto_loop.domain.errors import AutoLoopError, Fault, MisuseError, RefusedError
 from auto_loop.domain.fingerprint import places_told
 from auto_loop.domain.guardrails import Guardrails
@@ -153,6 +154,7 @@ def prepare(call: AutorunCall, around: Surroundings) -> Prepared:
         warnings=(
             *warnings,
             *_reach(call),
+            *_few_repeats(call),
             *_without_gpus(call, slots),
             *([slots.note] if slots and slots.note else []),
         ),
@@ -272,6 +274,17 @@ def _reach(call: AutorunCall) -> list[str]:
         f"{call.steps} steps at {option} {frequency} give fewer than two points: no change could be seen"
         for option, frequency in (("--log-freq", call.log_freq), ("--eval-freq", call.eval_freq))
         if call.steps // frequency < 2
+    ]
+
+
+def _few_repeats(call: AutorunCall) -> list[str]:
+    """Fewer seeds than could show anything but a very large effect."""
+    if call.repeats not in (2, 3):
+        return []
+    least = smallest_detectable(1.0, call.repeats, confirmation_level(1))
+    return [
+        f"--repeats {call.repeats}: only an effect above about {least:.1f} standard deviations of a paired difference "
+        "could be called better; 5 seeds see 1.2 (docs/effects.md)"
     ]
 
 
