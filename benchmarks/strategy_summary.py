@@ -159,13 +159,19 @@ def _cells(row: Row) -> tuple[str, ...]:
         row.arm,
         f"{row.jobs:.1f} ({row.cut_off:.1f}){early}",
         f"{row.reached} of {row.repeats}",
-        f"{_reached(row.mass.value, 2)} [{_reached(row.mass.low, 2)}, {_reached(row.mass.high, 2)}]",
+        _median(row),
         f"{row.mass_mean:.2f}",
         f"{_reached(row.mass_round)} / {_reached(row.mass_job)}",
         f"{row.best.text(2)}; {_reached(row.best_round)} / {_reached(row.best_job)}",
         row.seen.text(4),
         row.confirmed.text(4),
     )
+
+
+def _median(row: Row) -> str:
+    """The median time to mass; of one repeat there is no interval."""
+    around = f" [{_reached(row.mass.low, 2)}, {_reached(row.mass.high, 2)}]" if row.repeats > 1 else ""
+    return _reached(row.mass.value, 2) + around
 
 
 def _reached(value: float, digits: int = 0) -> str:
