@@ -1,11 +1,12 @@
 """From a job and a slot to its launch request: where its files lie, and the checkpoint that it goes on from."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from auto_loop.assembly.prepare import Prepared
 from auto_loop.assembly.surroundings import Surroundings
-from auto_loop.domain.job import AttemptId, Job, Outcome
+from auto_loop.domain.job import AttemptId, Job, JobId, Outcome
 from auto_loop.domain.slot import Slot
 from auto_loop.launch.command import AttemptFiles, JobSpec, build
 from auto_loop.launch.gate import Pass
@@ -21,12 +22,21 @@ def shown_pass(slot: Slot) -> Pass:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Warm:
+    """The folder that a job's weights start from; or why it starts fresh though it should not."""
+
+    folder: str = ""
+    why_not: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Requests:
-    """Builds the requests of one loop."""
+    """Builds the requests of one loop; `job_of` finds the jobs that others start warm from."""
 
     prepared: Prepared
     around: Surroundings
     loop: int
+    job_of: Callable[[JobId], Job | None] = lambda job: None
 
     def output_dir(self, name: str, attempt: int = 1) -> str:
         """The output folder that the trainer is told and makes itself, relative to the project."""
@@ -48,6 +58,7 @@ class Requests:
             folder, resume_from = checkpoint
         else:
             resume_from = ""
+        warm = Warm() if resume_from else self._warm(job)
         spec = JobSpec(
             attempt=_NOT_NUMBERED,
             token=ticket.token,
@@ -59,9 +70,26 @@ class Requests:
             port=ticket.entry.port,
             held=ticket.entry.held,
             resume_from=resume_from,
+            warm_from=warm.folder,
         )
         request = build(spec, self.prepared.profile.value, self.prepared.options)
-        return Order(request=request, output_dir=folder, resume_from=resume_from)
+        return Order(
+            request=request, output_dir=folder, resume_from=resume_from, warm_from=warm.folder, not_warm=warm.why_not
+        )
+
+    def _warm(self, job: Job) -> Warm:
+        """The last checkpoint of the job that this one is to start from."""
+        if job.warm_from is None:
+            return Warm()
+        profile = self.prepared.profile.value
+        if not profile.warm_key:
+            return Warm(why_not=f"profile {self.prepared.profile.name} does not say how its trainer starts warm")
+        parent = self.job_of(job.warm_from)
+        for attempt in reversed(parent.attempts if parent else ()):
+            folder = Path(attempt.output_dir) / profile.warm_folder
+            if (self.around.root / folder).is_dir():
+                return Warm(folder=str(folder))
+        return Warm(why_not=f"{parent.name if parent else f'job {job.warm_from}'} left no {profile.warm_folder}")
 
     def _checkpoint(self, job: Job) -> tuple[str, str] | None:
         """Output folder and checkpoint config of the job's newest attempt that left one, if the trainer can resume."""

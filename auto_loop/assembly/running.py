@@ -127,7 +127,7 @@ def join(
     redraw: Redraw,
 ) -> Parts:
     """The parts of one loop, joined."""
-    requests, root = Requests(prepared=prepared, around=around, loop=loop), around.root
+    requests, root = Requests(prepared=prepared, around=around, loop=loop, job_of=ledger.reading.job), around.root
     folders = written_to(prepared.call, root)
     return Parts(
         study=prepared.study,

@@ -130,6 +130,10 @@ def _loop_started(detail: Mapping[str, Any]) -> str:
 def _job_started(detail: Mapping[str, Any]) -> str:
     again = f"  attempt {detail['attempt']}" if detail.get("attempt") else ""
     from_checkpoint = "  from its checkpoint" if detail.get("resume_from") else ""
+    if detail.get("warm_from"):
+        from_checkpoint = f"  warm, from {shortly(detail['warm_from'])}"
+    elif detail.get("not_warm"):
+        from_checkpoint = f"  fresh, not warm: {detail['not_warm']}"
     where = f"({detail['where']}){again}{from_checkpoint}"
     return f"start  slot {detail['slot']}  {detail['job']}  {where}  log {shortly(detail['log'])}"
 
@@ -155,6 +159,20 @@ def _job_settled(detail: Mapping[str, Any]) -> str:
 
 def _job_stopping(detail: Mapping[str, Any]) -> str:
     return f"stopping  {detail['job']}  {detail['cause']}"
+
+
+def _live_rule(detail: Mapping[str, Any]) -> str:
+    return f"warning  {detail['job']}  {detail['text']}"
+
+
+def _job_forked(detail: Mapping[str, Any]) -> str:
+    warm = "warm, " if detail["warm"] else ""
+    return f"fork  {detail['child']}  ← {detail['job']}: {', '.join(detail['edits'])}  ({warm}{detail['rule']})"
+
+
+def _fork_refused(detail: Mapping[str, Any]) -> str:
+    reasons = "; ".join(str(one).splitlines()[0] for one in detail["reasons"])
+    return f"no fork  {detail['job']}  {detail['rule']}: {reasons}"
 
 
 def _job_withdrawn(detail: Mapping[str, Any]) -> str:
@@ -191,6 +209,9 @@ _LINES: Mapping[str, Callable[[Mapping[str, Any]], str | None]] = {
     "job remedied": _job_remedied,
     "job settled": _job_settled,
     "job stopping": _job_stopping,
+    "live rule": _live_rule,
+    "job forked": _job_forked,
+    "fork refused": _fork_refused,
     "job withdrawn": _job_withdrawn,
     "slot blocked": _slot_blocked,
     "job measured": _job_measured,

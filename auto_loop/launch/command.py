@@ -82,7 +82,11 @@ class AttemptFiles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobSpec:
-    """One attempt to start. `output_dir` as the trainer is to be told it; `resume_from` a config file to resume by."""
+    """One attempt to start.
+
+    `output_dir` as the trainer is to be told it; `resume_from` a config file to resume by, `warm_from` what the
+    profile's key for warm starts is set to.
+    """
 
     attempt: AttemptId
     token: str
@@ -94,6 +98,7 @@ class JobSpec:
     port: int | None = None
     held: tuple[int, ...] = ()
     resume_from: str = ""
+    warm_from: str = ""
 
 
 def build(spec: JobSpec, profile: Profile, options: RunOptions) -> LaunchRequest:
@@ -187,6 +192,8 @@ def settings_of(spec: JobSpec, profile: Profile, options: RunOptions) -> dict[st
             made[key] = value
     if profile.device:
         made[profile.device] = spec.slot.device.value
+    if profile.warm_key and spec.warm_from:
+        made[profile.warm_key] = spec.warm_from
     return made | wandb_settings(profile, options.wandb) | dict(profile.always)
 
 

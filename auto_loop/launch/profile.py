@@ -84,7 +84,8 @@ class Profile:
     `failures` tell the class of a failure, the first that matches; the trainer's own go before those of every trainer.
     `config_imports` are modules that register parts of the `config_class`. `int_fields` and `ignore` are path
     patterns with `*`; `ignore` names what does not make two configs different. `seed` is the path of the trainer's
-    seed, "" for a trainer that has none; with `paired_streams` two variants under one seed see the same batches.
+    seed, "" for a trainer that has none. A warm start sets `warm_key` to the `warm_folder` of another job's output
+    folder; without them every job starts fresh. With `paired_streams` two variants under one seed see the same batches.
     """
 
     name: str
@@ -115,4 +116,6 @@ class Profile:
     checkpoints: str = ""
     resume_config: str = ""
     resume_flags: tuple[str, ...] = ()
+    warm_key: str = ""
+    warm_folder: str = ""
     failures: tuple[FailurePattern, ...] = ()

@@ -86,7 +86,7 @@ class _Reader:
         """The profile in `table`; worth something only while `faults` is empty."""
         config, keys = self.section(table, "config"), self.section(table, "keys")
         device, resume = self.section(table, "device"), self.section(table, "resume")
-        output = self.section(table, "output")
+        output, warm = self.section(table, "output"), self.section(table, "warm")
         made = Profile(
             name=self.text(table, "name", self.name),
             pack=self.text(table, "pack", "default"),
@@ -116,11 +116,16 @@ class _Reader:
             checkpoints=self.text(output, "checkpoints", ""),
             resume_config=self.text(resume, "config", ""),
             resume_flags=self.texts(resume, "flags"),
+            warm_key=self.text(warm, "key", ""),
+            warm_folder=self.text(warm, "folder", ""),
             failures=self.failures(table),
         )
         for rest, where in ((config, "config"), (keys, "keys"), (device, "device"), (resume, "resume")):
             self.leftovers(rest, where)
+        if bool(made.warm_key) is not bool(made.warm_folder):
+            self.fault("warm", "[warm] needs both key and folder")
         self.leftovers(output, "output")
+        self.leftovers(warm, "warm")
         self.leftovers(table, "")
         return made
 

@@ -28,6 +28,7 @@ def intend(parts: Parts, journal: Journal, ticket: Ticket) -> Intended:
     """The intent to launch, written down; nothing has been started yet."""
     order, job, slot = parts.workshop.order(ticket), ticket.job, ticket.slot
     request = order.request
+    before = _before(order)
     shown: dict[str, Json] = {"env": {name: request.env[name] for name in request.own_env}}
     new = NewAttempt(
         job=job.id,
@@ -39,17 +40,22 @@ def intend(parts: Parts, journal: Journal, ticket: Ticket) -> Intended:
         log_file=str(request.log_file),
         claim_file=str(request.claim_file),
         exit_file=str(request.exit_file),
-        request=shown | ({"resume_from": order.resume_from} if order.resume_from else {}),
+        request=shown | before,
     )
     attempt_id = parts.ledger.start_attempt(new)
     detail: dict[str, Json] = {"job": job.name, "slot": slot.index, "where": slot.place, "log": new.log_file}
-    if ticket.number > 1:
-        detail |= {"attempt": ticket.number, "resume_from": order.resume_from}
+    detail |= before | ({"attempt": ticket.number} if ticket.number > 1 else {})
     journal.write("job started", job.id, detail)
     now = parts.workshop.clock()
     attempt = Attempt.of(new, id=attempt_id, number=ticket.number, created_at=now)
     live = Live(job=job, attempt=attempt, handle=None, started_at=now)
     return Intended(live=live, order=replace(order, request=replace(request, attempt=attempt_id)))
+
+
+def _before(order: Order) -> dict[str, Json]:
+    """What an attempt starts from: its own checkpoint, another job's, or not though it should."""
+    told: dict[str, Json] = {"resume_from": order.resume_from, "warm_from": order.warm_from, "not_warm": order.not_warm}
+    return {name: value for name, value in told.items() if value}
 
 
 def write_intents(parts: Parts, journal: Journal, actions: Sequence[Action], live: Mapping[AttemptId, Live]) -> None:

@@ -77,11 +77,17 @@ class Ticket:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """An attempt's launch as a value. `resume_from` is the checkpoint's config that it goes on from, if it does."""
+    """An attempt's launch as a value.
+
+    `resume_from` is the checkpoint's config that it goes on from, if it does; `warm_from` the other job's checkpoint
+    that it starts from, and `not_warm` says why it starts fresh where it should have been warm.
+    """
 
     request: LaunchRequest
     output_dir: str
     resume_from: str = ""
+    warm_from: str = ""
+    not_warm: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -100,7 +100,8 @@ def _launches(snapshot: Snapshot, stage: Stage, cancelled: frozenset[JobId], now
         return ()
     free = free_slots(stage.slots, [job.attempts[-1] for job in snapshot.active], stage.adopted)
     open_slots = [slot for slot in free if slot.index not in stage.blocked]
-    jobs = [job for job in due(snapshot.queue, now) if job.id not in cancelled]
+    training = frozenset(job.id for job in snapshot.active)  # what starts from its last checkpoint waits for that
+    jobs = [job for job in due(snapshot.queue, now) if job.id not in cancelled and job.warm_from not in training]
     return tuple(Launch(job=job, slot=slot) for job, slot in zip(jobs, open_slots, strict=False))
 
 

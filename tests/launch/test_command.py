@@ -250,3 +250,13 @@ def test_threads_are_divided_but_never_none() -> None:
     assert environment.threads_per_process(CPU, 1) == 3
     assert environment.threads_per_process(CPU, 2) == 1
     assert environment.threads_per_process(CPU, 8) == 1
+
+
+@pytest.mark.parametrize("name", ["act_ot", "lerobot"])
+def test_a_warm_start_names_the_other_jobs_weights_and_a_resumed_attempt_its_own(name: str) -> None:
+    folder = "outputs/train/loop_1/a/checkpoints/last/pretrained_model"
+    word = f"--policy.pretrained_path={folder}"
+    assert word in build(spec(HERE, warm_from=folder), shipped_profile(name), options(HERE)).argv
+    resumed = build(spec(HERE, warm_from=folder, resume_from="x/train_config.json"), ACT, options(HERE))
+    assert word not in resumed.argv
+    assert folder not in " ".join(build(spec(HERE, warm_from=folder), shipped_profile("script"), options(HERE)).argv)

@@ -2,15 +2,18 @@
 
 import json
 import os
+import signal
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+import auto_loop.launch
 from auto_loop.domain.decision import DecisionKind, rules_asked
+from auto_loop.domain.event import Event
 from auto_loop.domain.job import FORK as FORK_
-from auto_loop.domain.job import Outcome, StopCause
+from auto_loop.domain.job import Job, Outcome, StopCause
 from auto_loop.domain.proposal import Verdict
 from auto_loop.launch.base import LaunchRequest, Signal
 from auto_loop.launch.stub import Act, StubLauncher
@@ -134,3 +137,140 @@ def test_what_a_fork_rests_on_is_kept_with_its_proposal(world: World) -> None:
     assert asked.event == "live rule 'dead' fired at step 30 of c0"
     assert asked.parents[0].readings['value("mass")'] == 0.0
     assert asked.parents[0].readings['value("mass", 10)'] == 0.5
+
+
+def forks(world: World) -> list[Job]:
+    return [job for job in world.history().jobs if job.origin.proposer == FORK_]
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"decide": True, "rounds": 1}, "round 1 is the last (--rounds 1)"),
+        ({"decide": False, "rounds": 2}, "without --decide nothing follows"),
+    ],
+)
+def test_past_the_last_round_a_fork_is_only_a_stop_and_says_so(
+    world: World, options: dict[str, object], why: str
+) -> None:
+    pack(world, FORK)
+    assert world.run(dying(world, 0.1), cfgs=world.configs(1), **options) == 0
+    (job,) = world.history().jobs
+    assert job.outcome is Outcome.STOPPED
+    assert job.attempts[0].cause == f"live rule 'dead' at step 30: mass is 0 (only stopped: {why})"
+    assert not [one for one in world.history().proposals if one.proposal.proposer == FORK_]
+
+
+def test_a_successor_that_the_panel_refuses_is_recorded_with_its_reasons_and_the_job_only_stopped(world: World) -> None:
+    pack(world, FORK + '[guardrails]\nallow = ["other"]\n')
+    world.run(dying(world, 0.1), cfgs=world.configs(2), decide=True, rounds=2)
+    job = world.history().jobs[0]
+    (row,) = [one for one in world.history().proposals if one.proposal.proposer == FORK_]
+    assert job.outcome is Outcome.STOPPED
+    assert (row.verdict, row.parent, row.child) == (Verdict.REFUSED, job.id, None)
+    assert "lr" in row.reasons[0]
+    (told,) = world.watching.of("fork refused")
+    assert told.detail["rule"] == "dead"
+
+
+def test_a_value_that_cannot_be_computed_is_no_successor(world: World) -> None:
+    pack(world, FORK.replace("1.0", "{ expr = 'last(\"never\")' }"))
+    world.run(dying(world, 0.1), cfgs=world.configs(2), decide=True, rounds=2)
+    (row,) = [one for one in world.history().proposals if one.proposal.proposer == FORK_]
+    assert row.reasons == ('lr@add = last("never") cannot be computed: a reading or a value of the config is unknown',)
+
+
+def test_two_jobs_that_would_have_the_same_successor_have_one(world: World) -> None:
+    pack(world, FORK.replace("lr@add", "lr@set"))
+    world.run(dying(world, 0.1, 0.2), cfgs=world.configs(2), decide=True, rounds=2, concurrency=2)
+    (child,) = forks(world)
+    rows = [one for one in world.history().proposals if one.proposal.proposer == FORK_]
+    assert [one.verdict for one in rows] == [Verdict.ACCEPTED, Verdict.REFUSED]
+    assert rows[1].reasons == ("the study has tried this very config already",)
+    assert child.config.data()["lr"] == 1.0
+
+
+def test_successors_take_no_more_places_than_the_round_has(world: World) -> None:
+    pack(world, FORK)
+    world.run(dying(world, 0.1, 0.2, 0.3), cfgs=world.configs(3), decide=True, rounds=2, round_size=2, concurrency=3)
+    assert len(forks(world)) == 2
+    assert len([job for job in world.history().jobs if job.round == 2]) == 2
+    assert [job.outcome for job in world.history().jobs[:3]] == [Outcome.STOPPED] * 3
+    rows = [one for one in world.history().proposals if one.proposal.proposer == FORK_]
+    assert rows[2].reasons == ("the places of round 2 went to other successors (2 of 2)",)
+
+
+def test_of_two_rules_at_one_step_the_first_in_the_pack_decides_and_a_warning_goes_along(world: World) -> None:
+    warn = DEAD.replace('"dead"', '"hush"') + 'then = "warn"\n'
+    pack(world, warn + DEAD.replace('"dead"', '"first"') + FORK)
+    world.run(dying(world, 0.1), cfgs=world.configs(1), decide=True, rounds=2)
+    job = world.history().jobs[0]
+    assert job.attempts[0].cause == "live rule 'first' at step 30: mass is 0"
+    assert not forks(world)
+    (told,) = world.watching.of("live rule")
+    assert (told.detail["rule"], told.detail["step"], told.detail["text"]) == (
+        "hush", 30, "live rule 'hush' at step 30: mass is 0"
+    )  # fmt: skip
+    kinds = [one.kind for one in world.watching.events if one.kind in ("live rule", "job stopping")]
+    assert kinds == ["job stopping", "live rule"]
+
+
+def test_a_rule_that_only_warns_does_so_once_also_under_the_next_supervisor(world: World) -> None:
+    pack(world, DEAD + 'then = "warn"\n')
+    launcher = StubLauncher(dying(world, 0.1), world.clock)
+
+    def leave(event: Event) -> None:
+        if event.kind == "live rule":
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    world.watching.react = leave
+    assert world.run(cfgs=world.configs(1), launcher=launcher) == 130
+    world.watching.react = lambda event: None
+    assert world.run(cfgs=(), resume=True, study="pack", launcher=launcher) == 0
+    assert len(world.watching.of("live rule")) == 1
+    (job,) = world.history().jobs
+    assert job.outcome is Outcome.SUCCEEDED
+
+
+WARM = (
+    (Path(auto_loop.launch.__file__).parent / "profiles/script.toml").read_text()
+    + """
+[warm]
+key = "start_from"
+folder = "last/model"
+"""
+)
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+def test_a_warm_successor_waits_for_the_checkpoint_that_its_parent_leaves(world: World, leaves: bool) -> None:
+    pack(world, FORK + "warm = true\n")
+    (world.root / "warm.toml").write_text(WARM)
+
+    def script(request: LaunchRequest) -> Act:
+        if lr_of(world, request) == 0.1:
+            append(world, request, masses(0.0, 0.0, 0.0))
+            return Act(duration_s=50.0, on_term_s=5.0, on_end=saves)
+        return Act(duration_s=50.0)
+
+    def saves(request: LaunchRequest) -> None:
+        words = dict(word.split("=", 1) for word in request.argv if "=" in word)
+        if leaves:
+            (world.root / words["--output_dir"] / "last/model").mkdir(parents=True)
+
+    world.run(script, cfgs=world.configs(1), decide=True, rounds=2, concurrency=2, profile="warm.toml")
+    parent, child = world.history().jobs
+    assert child.warm_from == parent.id
+    assert child.attempts[0].created_at >= (parent.attempts[0].ended_at or 0.0)
+    folder = f"{parent.output_dir}/last/model"
+    assert (f"--start_from={folder}" in child.attempts[0].command) is leaves
+    (_, event) = world.watching.of("job started")
+    told = {"warm_from": folder} if leaves else {"not_warm": f"{parent.name} left no last/model"}
+    assert told.items() <= event.detail.items()
+
+
+def test_a_profile_that_knows_no_warm_start_starts_fresh_and_says_so(world: World) -> None:
+    pack(world, FORK + "warm = true\n")
+    world.run(dying(world, 0.1), cfgs=world.configs(1), decide=True, rounds=2)
+    (_, event) = world.watching.of("job started")
+    assert event.detail["not_warm"] == "profile script does not say how its trainer starts warm"
