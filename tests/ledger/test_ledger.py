@@ -8,7 +8,6 @@ import pytest
 
 from auto_loop.domain.config import Config
 from auto_loop.domain.errors import RefusedError
-from auto_loop.domain.decision import Decision, DecisionKind
 from auto_loop.domain.history import ProposalRecord, SilenceRecord
 from auto_loop.domain.job import Job, JobId, JobState, Origin, Outcome
 from auto_loop.domain.proposal import Proposal, Silence, Verdict
@@ -144,20 +143,6 @@ def test_rounds_count_their_own_jobs(ledger: Ledger) -> None:
     assert [state.over for state in states] == [True, False]
     assert [job.id for job in ledger.reading.jobs_of_round(STUDY, LOOP, 2)] == [child]
     assert ledger.reading.jobs_of_round("another", LOOP, 2) == ()
-
-
-def test_a_loop_is_in_the_first_round_that_is_not_decided(ledger: Ledger) -> None:
-    ledger.add_job(new_job("base", round=1))
-    ledger.add_job(replace(new_job("fork", round=2), ahead=True))
-    before = ledger.reading.snapshot(STUDY, LOOP, 5)
-    assert (before.round, before.queued, before.queued_in_round) == (1, 2, 1)
-    assert [job.name for job in before.queue] == ["fork", "base"]
-    ledger.decisions.record(Decision(loop=LOOP, round=1, kind=DecisionKind.SCREENING, at=1.0))
-    assert ledger.reading.snapshot(STUDY, LOOP, 5).round == 1
-    ledger.decisions.record(Decision(loop=LOOP, round=1, kind=DecisionKind.ROUND, at=2.0))
-    assert ledger.reading.snapshot(STUDY, LOOP, 5).round == 2
-    ledger.decisions.record(Decision(loop=LOOP, round=2, kind=DecisionKind.ROUND, at=3.0))
-    assert ledger.reading.snapshot(STUDY, LOOP, 5).round == 2, "there is no third"
 
 
 def test_proposals_and_silences_come_back_as_they_were(ledger: Ledger) -> None:

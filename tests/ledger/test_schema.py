@@ -32,7 +32,15 @@ HOT = [
     *("record_summary", "record_event", "add_config", "job_requeued", "job_cancelled"),
     *("ask_to_stop", "stop_sent", "record_slot", "drop_slots", "slots"),
     *("ensure_supervisor", "supervisor_left", "supervisor", "ahead_of"),
-    *("unfinished_loop", "last_loop_number", "queued_in_round", "waiting_proposals", "events", "origin_of", "answer_request"),
+    *(
+        "unfinished_loop",
+        "last_loop_number",
+        "queued_in_round",
+        "waiting_proposals",
+        "events",
+        "origin_of",
+        "answer_request",
+    ),
 ]
 
 
