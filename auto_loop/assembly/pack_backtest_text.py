@@ -9,6 +9,7 @@ from typing import Self
 
 from auto_loop.assembly.pack_backtest import Backtest, Followed, Replayed, Saved, Verdict
 from auto_loop.assembly.pack_runs import FoundRuns, Timed
+from auto_loop.assembly.pack_text import goal
 from auto_loop.domain.config import Json
 from auto_loop.rules.live import PlayedBack
 
@@ -21,7 +22,7 @@ def backtest_json(done: Backtest, found: FoundRuns) -> dict[str, Json]:
     """Everything, without its runs' series."""
     return {
         "pack": done.pack.name,
-        "objective": done.pack.main_metric,
+        "objective": goal(done.pack),
         "runs": [_run_json(one) for one in done.replayed],
         "nearest": [_followed_json(one) for one in done.followed],
         "false_stops": [
@@ -117,7 +118,7 @@ class _Names:
 
 
 def _run_table(done: Backtest, names: _Names) -> Iterator[str]:
-    head = ("run", done.pack.main_metric or "objective", "fired", "first rule", "live rule", "saves")
+    head = ("run", goal(done.pack) or "objective", "fired", "first rule", "live rule", "saves")
     yield from _columns([head, *(_run_row(one, names) for one in done.replayed)])
 
 

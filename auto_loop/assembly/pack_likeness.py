@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from auto_loop.domain.config import Config, Json
 from auto_loop.domain.paths import Path, leads_to, leaves, render_path
+from auto_loop.rules.evaluate import as_number
 
 Tree = Mapping[Path, Json]
 
@@ -49,16 +50,12 @@ def _apart(a: Tree, b: Tree, path: Path) -> float:
     if path not in a or path not in b:
         return NO_RATIO
     one, two = a[path], b[path]
-    if _is_number(one) and _is_number(two):
-        left, right = float(one), float(two)  # type: ignore[arg-type]  # both are numbers: asked just now
-        if left == right:
-            return 0.0
-        return abs(math.log(left / right)) if left * right > 0 and math.isfinite(left / right) else NO_RATIO
-    return 0.0 if type(one) is type(two) and one == two else NO_RATIO
-
-
-def _is_number(value: Json) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    if type(one) is type(two) and one == two:
+        return 0.0
+    left, right = as_number(one), as_number(two)
+    if left is None or right is None or not left or not right or (left > 0) != (right > 0):
+        return 0.0 if left == right == 0 else NO_RATIO
+    return abs(math.log(abs(left)) - math.log(abs(right)))
 
 
 def _shown(tree: Tree, path: Path) -> str:
