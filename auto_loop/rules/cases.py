@@ -167,8 +167,9 @@ def _why_fired(proposal: Proposal) -> str:
 
 
 def _readings(readings: Mapping[str, Json]) -> str:
-    shown = [f"{name} = {show(value)}" for name, value in readings.items() if not isinstance(value, dict | list)]
-    return ", ".join(one.replace("= null", "= unknown") for one in shown) or "it reads no metric"
+    """The readings that are known: what is not cannot have made a rule fire."""
+    known = {name: value for name, value in readings.items() if isinstance(value, int | float | str)}
+    return ", ".join(f"{name} = {show(value)}" for name, value in known.items()) or "it reads no metric"
 
 
 def _live_misses(case: Case, live: Live, pack: Pack) -> Iterator[Miss]:

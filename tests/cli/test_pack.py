@@ -123,7 +123,7 @@ def test_a_check_says_what_is_in_the_pack(folder: Path) -> None:
     said = call("check", "my_pack.toml").output
     assert "pack my_pack: no fault found" in said
     assert "objective: eval/loss, better lower" in said
-    assert json.loads(call("check", "my_pack.toml", "--json").stdout)["live_rules"] == 2
+    assert json.loads(call("check", "my_pack.toml", "--json").stdout)["live_rules"] > 1
 
 
 def test_a_backtest_as_a_table_and_as_json(folder: Path) -> None:
