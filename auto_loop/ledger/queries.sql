@@ -169,6 +169,9 @@ SELECT * FROM job_whole WHERE loop = :loop AND round = :round ORDER BY position;
 -- name: jobs_of_study
 SELECT * FROM job_whole WHERE study = :study ORDER BY id;
 
+-- name: configs_of_study
+SELECT job.id, job.config FROM loop CROSS JOIN job ON job.loop = loop.number WHERE loop.study = :study;
+
 -- name: open_jobs_of_study
 SELECT job_whole.* FROM loop
 CROSS JOIN job_whole ON job_whole.loop = loop.number AND job_whole.state IN ('starting', 'running')

@@ -212,6 +212,10 @@ class Reading:
         found = self._db.rows("launches_tried", study=study, loop=loop)
         return tuple(Launch(row["config"], row["loop"], row["warm_from"]) for row in found)
 
+    def config_fingerprints(self, study: str) -> dict[JobId, str]:
+        """Under which fingerprint each job's config is kept."""
+        return {JobId(row["id"]): row["config"] for row in self._db.rows("configs_of_study", study=study)}
+
     def config(self, fingerprint: str) -> Config:
         """The config with this fingerprint; RefusedError when the ledger has none."""
         row = self._db.row("config", fingerprint=fingerprint)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from auto_loop.domain.decision import ParentSeen
 from auto_loop.domain.history import History
-from auto_loop.domain.job import Job, JobState, Outcome
+from auto_loop.domain.job import Job, JobId, JobState, Outcome
 from auto_loop.domain.proposal import Silence
 from auto_loop.domain.snapshot import Snapshot
 from auto_loop.domain.stats import Direction
@@ -59,8 +59,7 @@ class Rulebook:
             seen.append(_seen(job, firing))
             candidates += [Candidate(parent=job, proposal=proposal) for proposal in firing.proposals]
             if not firing.proposals:
-                nearest = firing.nearest or "the pack has no rules"
-                silences.append(Silence(parent=job.id, cause=NO_RULE, detail=f"nearest: {nearest}{_lacking(firing)}"))
+                silences.append(silence_of(job.id, firing))
         return Offer(candidates=tuple(candidates), silences=tuple(silences), seen=tuple(seen))
 
 
@@ -72,6 +71,12 @@ def _seen(job: Job, firing: Firing) -> ParentSeen:
         diagnoses=tuple((one.name, one.text) for one in firing.diagnoses),
         unknown=firing.unknown,
     )
+
+
+def silence_of(job: JobId, firing: Firing) -> Silence:
+    """That no rule fired, with the one that came nearest and what others could not be judged without."""
+    nearest = firing.nearest or "the pack has no rules"
+    return Silence(parent=job, cause=NO_RULE, detail=f"nearest: {nearest}{_lacking(firing)}")
 
 
 def _lacking(firing: Firing) -> str:
