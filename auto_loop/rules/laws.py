@@ -19,13 +19,18 @@ def predictions(pack: Pack, facts: Facts, config: Config) -> dict[str, float]:
     `facts` are the parent run's. A law whose `when` is not true, or whose value is unknown, says nothing; of several
     for one metric the first that speaks counts.
     """
-    both = replace(facts, config={**(facts.config or {}), NEXT: config.data()})
+    both = changed_facts(facts, config)
     found: dict[str, float] = {}
     for law in pack.laws:
         value = _value(law, both)
         if value is not None:
             found.setdefault(pack.canonical(law.metric), value)
     return found
+
+
+def changed_facts(facts: Facts, config: Config) -> Facts:
+    """The facts as a law sees them: the parent's, with `config` as its `next`."""
+    return replace(facts, config={**(facts.config or {}), NEXT: config.data()})
 
 
 def _value(law: Law, both: Facts) -> float | None:
