@@ -157,6 +157,23 @@ def test_a_metric_that_no_law_speaks_of_is_not_predicted() -> None:
     assert miss.got == "nothing: no law speaks"
 
 
+@pytest.mark.parametrize(
+    ("law", "said"),
+    [
+        ("value = 'last(\"mass\") * next.lr'", 'law 1 for it lacks last("mass")'),
+        ("value = '1'\nwhen = 'next.lr > 1'", "law 1 for it is silent: next.lr = 0.006, needs > 1"),
+        ("value = 'next.width'", "law 1 for it lacks next.width"),
+    ],
+)
+def test_what_a_law_lacked_is_told(law: str, said: str) -> None:
+    rule = "[[rule]]\nname = 'r'\nwhen = '1 < 2'\nchange = { 'lr@set' = 0.006 }\nreason = 'r'\n"
+    pack = parse(f"name = 'p'\n{rule}[[law]]\nmetric = 'mass'\n{law}", lambda name: f"name = {name!r}")
+    loading = Loading(load_pack=lambda _: pack, load_config=no_config, pack="p")
+    found = parse_cases(HEAD + FALLS + "predicts.mass = 1", loading)
+    (miss,) = judge(found.cases[0], pack).misses
+    assert miss.notes == (said,)
+
+
 def test_rules_in_another_order_are_a_miss() -> None:
     judged = only('series.loss = "1x3"\nlog = "CUDA error"\nfires = ["crashed", "slower"]')
     (miss,) = judged.misses
