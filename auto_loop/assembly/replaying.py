@@ -229,7 +229,7 @@ def _remedies(job: Job) -> tuple[str, ...]:
 
 def _tried(ground: _Ground, job: Job) -> tuple[Config | None, tuple[str, Json, Json] | None]:
     """The config by the edits from any config that may be its parent's; else how far off the last one was."""
-    differing = None
+    differing: tuple[str, Json, Json] | None = None
     types = ground.types.get(job.loop) or next(iter(ground.types.values()), NO_TYPES)
     for parent in _parents(ground, job):
         for known in dict.fromkeys((id(types), id(NO_TYPES))):

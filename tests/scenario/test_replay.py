@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from auto_loop.assembly.replaying import Replayed, replay
+from auto_loop.domain.decision import rules_asked
 from auto_loop.launch.base import LaunchRequest
 from auto_loop.launch.stub import Act
 from auto_loop.ledger.reading import Reading
@@ -72,6 +73,19 @@ name = "steep"
 when = 'last("eval/loss") > 0.1'
 says = "the loss is still {last('eval/loss')}"
 """
+FORK = """
+[[stop]]
+name = "slow"
+when = 'value("eval/loss") > 0.1 and width < 9'
+after = 20
+then = "stop+fork"
+change = { "lr@add" = { expr = '0.05 + 0 * value("eval/loss")', predict = "eval/loss" } }
+reason = "loss is {value('eval/loss')}"
+
+[[remedy]]
+failure = "out of memory"
+change = { "width@mul" = 0.5 }
+"""
 LEDGER = "outputs/ledger.sqlite3"
 
 
@@ -127,3 +141,101 @@ def test_a_whole_loop_comes_out_again(world: World, repeats: int) -> None:
     assert loop.decisions == 3
     assert {row.verdict for row in world.history().proposals} >= {"accepted", "refused", "no place"}
     assert any("range" in note or "0.3" in note for job in jobs for note in job.origin.notes), "something was clamped"
+
+
+def test_nothing_but_the_ledger_is_needed(world: World) -> None:
+    """Packs are edited, output folders are cleaned up."""
+    run(world)
+    for file in [*world.root.rglob("*.json"), *world.root.rglob("metrics.jsonl"), world.root / "pack.toml"]:
+        file.unlink()
+    assert replayed(world).differences == ()
+    (world.root / "pack.toml").write_text(PACK.replace("40.0", "30.0"))
+    found = replayed(world)
+    assert found.differences == ()
+    assert sum(loop.equal for loop in found.loops) > 0
+
+
+def test_forks_and_remedies_come_out_again(world: World) -> None:
+    (world.root / "pack.toml").write_text(PACK + FORK)
+
+    def script(request: LaunchRequest) -> Act:
+        act = trains(world)(request)
+        words = dict(word.split("=", 1) for word in request.argv if "=" in word)
+        config = json.loads((world.root / words["--config_path"]).read_text())
+        if config["lr"] == 0.1 and config["width"] == 8:
+            act.on_end(request)  # type: ignore[misc] # `trains` sets it
+            return Act(duration_s=60.0)
+        if config["lr"] == 0.2 and config["width"] == 8:
+            return Act(duration_s=5.0, returncode=1, inner="OutOfMemoryError: CUDA out of memory")
+        return act
+
+    world.run(script, cfgs=("c0.json", "c1.json"), decide=True, rounds=3, concurrency=2, round_size=3)
+    proposers = {job.origin.proposer for job in world.history().jobs}
+    assert {"live rule", "remedy", "rules"} <= proposers
+    found = replayed(world)
+    assert found.differences == ()
+    assert all(not loop.not_derived for loop in found.loops)
+
+
+def test_a_changed_byte_of_a_reading_is_named(world: World) -> None:
+    run(world)
+    first = world.history().decisions[0]
+    key = 'last("eval/loss")'
+    old = json.dumps(rules_asked(first.detail).parents[0].readings[key])
+    new = old[:-1] + ("1" if old[-1] != "1" else "2")
+    change(world, "UPDATE decision SET detail = replace(detail, ?, ?) WHERE id = ?", old, new, first.id)
+    found = replayed(world).differences
+    assert any(one.what == f"reading {key}" and one.decision == first.id for one in found)
+
+
+def test_a_changed_byte_of_a_config_is_named(world: World) -> None:
+    run(world)
+    child = next(job for job in world.history().jobs if job.round == 2)
+    change(
+        world,
+        "UPDATE config SET text = replace(text, '\"seed\": 3', '\"seed\": 4') "
+        "WHERE fingerprint = (SELECT config FROM job WHERE id = ?)",
+        child.id,
+    )
+    mine = [one for one in replayed(world).differences if one.job == child.id]
+    assert [(one.place, one.kept, one.derived) for one in mine if one.what == "config"] == [("seed", 4, 3)]
+    assert any("fingerprint" in one.what + str(one.derived) for one in mine)
+
+
+def test_a_changed_byte_of_the_rulebook_is_named(world: World) -> None:
+    run(world)
+    change(world, "UPDATE rulebook SET text = replace(text, '\"lr@mul\\\" = 0.5', '\"lr@mul\\\" = 0.6')")
+    found = replayed(world)
+    assert found.differences[0].what.startswith("rulebook: ")
+    assert any(one.what == "config" and one.place == "lr" for one in found.differences)
+
+
+def test_a_file_that_was_changed_is_named(world: World) -> None:
+    run(world)
+    child = next(job for job in world.history().jobs if job.round == 2)
+    file = world.root / child.cfg_file
+    file.write_text(file.read_text().replace('"seed": 3', '"seed": 5'))
+    (one,) = replayed(world).differences
+    assert (one.what, one.place, one.kept, one.derived) == (f"config file {child.cfg_file}", "seed", 5, 3)
+    file.write_text(json.dumps(child.config.data()))
+    (one,) = replayed(world).differences
+    assert one.kept == "the same values, written otherwise"
+
+
+@pytest.mark.parametrize("column", ["edits", "reason", "evidence", "predictions", "reasons", "verdict"])
+def test_a_changed_verdict_is_named(world: World, column: str) -> None:
+    run(world)
+    verdict = "no place" if column in ("reasons", "verdict") else "accepted"
+    change_to = {"verdict": "refused", "evidence": "{}", "edits": "[]", "predictions": "{}", "reasons": '["why not"]'}
+    where = f"id = (SELECT min(id) FROM proposal WHERE verdict = '{verdict}')"
+    change(world, f"UPDATE proposal SET {column} = ? WHERE {where}", change_to.get(column, "another"))
+    found = replayed(world)
+    assert found.differences
+    assert all(one.decision is not None for one in found.differences)
+
+
+def test_what_a_person_gave_is_the_ground_and_not_derived(world: World) -> None:
+    run(world, decide=False)
+    found = replayed(world)
+    assert found.differences == ()
+    assert [(loop.given, loop.equal) for loop in found.loops] == [(2, 0)]
