@@ -20,6 +20,7 @@ from benchmarks.contestants import tsp_missing
 from benchmarks.figure import Figure, table
 from benchmarks.growth import event_figures, round_figures
 from benchmarks.idle import idle_figures
+from benchmarks.proposals import COUNT, proposal_figures
 from benchmarks.recovery import recovery_figures
 from benchmarks.schedulers import schedulers
 
@@ -37,6 +38,7 @@ def main() -> None:
         "help": process.help_figures,
         "memory": process.memory_figures,
         "wandb": reader_figures,
+        "proposals": lambda: proposal_figures(asked.bad_proposals),
     }
     unknown = [name for name in asked.names if name not in measures]
     if unknown:
@@ -105,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--turns", type=int, default=5, help="seeded ledgers of each length  [default: 5]")
     parser.add_argument("--idle-s", type=float, default=20, help="seconds of watching idleness  [default: 20]")
     parser.add_argument("--rounds", type=int, default=1000, help="rounds of 8 jobs to weigh  [default: 1000]")
+    parser.add_argument("--bad-proposals", type=int, default=COUNT, help=f"fuzzed ones to judge  [default: {COUNT}]")
     parser.add_argument("--peers", type=Path, help="a virtual environment with simple-gpu-scheduler and Optuna")
     parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
     return parser

@@ -95,7 +95,10 @@ class Checked:
 def check(
     parent: Config, edits: Sequence[Edit], rails: Guardrails, *, clamp: bool, types: FieldTypes = NO_TYPES
 ) -> Checked:
-    """The parent's config under `edits` and `rails`. `clamp` pulls a number back into its range and says so.
+    """The parent's config under `edits` and `rails`.
+
+    `clamp`, for a rule's edits, pulls a number back into its range, and lets a derived value win over an edit's; notes
+    say so. Otherwise both are faults.
 
     Raises MisuseError when the edits themselves do not apply.
     """
@@ -114,6 +117,8 @@ def check(
     changed = _changed(before, config)
     faults += [*derived.faults, *_out_of_range(changed, rails), *_no_choice(changed, rails)]
     faults += _broken(config.data(), parent.data(), rails)
+    if not clamp:
+        faults += _overridden({*touched, *_named(parent, edits)}, made, config, rails)
     return Checked(config=config, added=added, notes=notes, faults=tuple(faults))
 
 
@@ -139,7 +144,7 @@ def _off_list(parent: Config, edits: Sequence[Edit], touched: Set[Path], rails: 
     if rails.allow is None:
         return
     allow = rails.allow
-    named = {place for edit in edits for place in _places(parent, edit)}
+    named = _named(parent, edits)
     open_wholes = [place for place in named if any(matches(place, pattern) for pattern in allow)]
     silent = [place for place in named if not any(leads_to(leaf, place) for leaf in touched)]
     for place in dict.fromkeys(sorted((*touched, *silent), key=render_path)):
@@ -148,6 +153,10 @@ def _off_list(parent: Config, edits: Sequence[Edit], touched: Set[Path], rails: 
         )
         if not allowed:
             yield Fault(what=f"`{render_path(place)}` is not on the pack's allow-list")
+
+
+def _named(parent: Config, edits: Sequence[Edit]) -> set[Path]:
+    return {place for edit in edits for place in _places(parent, edit)}
 
 
 def _places(parent: Config, edit: Edit) -> list[Path]:
@@ -215,6 +224,16 @@ def _out_of_range(changed: Mapping[Path, Json], rails: Guardrails) -> Iterator[F
                 inside = Edit(path=path, op=Op.SET, value=_inside(value, bound))
                 what = f"`{render_path(path)}` would be {value}, and its {_range_words(bound)}"
                 yield Fault(what=what, hint=f"the nearest that is allowed: {render_edit(inside)}")
+
+
+def _overridden(asked: Set[Path], made: Config, config: Config, rails: Guardrails) -> Iterator[Fault]:
+    """A fault for each value that was asked for, and is derived as another one; a mere rounding up is none."""
+    before, after = _leaves(made), _leaves(config)
+    for rule in rails.derive:
+        for path, value in after.items():
+            if not rule.multiple and path in asked and matches(path, rule.path) and before.get(path) != value:
+                what = f"`{render_path(path)}` would be {before.get(path)!r}, and is derived as {rule.formula.text}"
+                yield Fault(what=f"{what}: {value!r}")
 
 
 def _range_words(bound: Range) -> str:

@@ -152,3 +152,17 @@ def test_a_derived_value_that_does_not_fit_is_a_fault() -> None:
     found = check(Config.of(ROWS), parse_edits(["a.envs=0.3"]), parse(LEFT_OVER).guardrails, clamp=True,
                   types=FieldTypes(int_fields=frozenset({"b.batch"}), float_fields=frozenset({"a.envs"})))  # fmt: skip
     assert any("not derived as a.rows * a.envs" in text for text in whats(found))
+
+
+def test_a_value_that_is_derived_is_not_set_from_outside_and_a_rules_gives_way() -> None:
+    rails = parse(LEFT_OVER).guardrails
+    wrong, right = ["a.envs=6", "b.batch=13"], ["a.envs=6", "b.batch=24"]
+    (said,) = whats(check(Config.of(ROWS), parse_edits(wrong), rails, clamp=False))
+    assert said == "`b.batch` would be 13, and is derived as a.rows * a.envs: 24"
+    stays = check(Config.of(ROWS), parse_edits(["a.envs=6", "b.batch=12"]), rails, clamp=False)
+    assert whats(stays) == ["`b.batch` would be 12, and is derived as a.rows * a.envs: 24"]
+    for edits, clamp in ((wrong, True), (right, False)):
+        found = check(Config.of(ROWS), parse_edits(edits), rails, clamp=clamp)
+        assert found.faults == ()
+        assert found.config.data()["b"]["batch"] == 24
+    assert check(Config.of(ROWS), parse_edits(["a.rows=5"]), rails, clamp=False).faults == (), "rounding up is none"
