@@ -20,7 +20,7 @@ rule `of`: `change` (these edits are among its own) and `predicts` (what the pac
 
 import re
 import tomllib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
@@ -34,6 +34,7 @@ from auto_loop.rules.model import Pack, Then
 from auto_loop.rules.tables import Lines, Table
 
 USUAL_STEPS = 50
+_NO_OTHERS: Mapping[str, list[str]] = {}
 WITHIN = 0.01  # of the value: laws are read with about as many digits as people write
 
 
@@ -245,14 +246,20 @@ def _unknown_names(table: Table, expected: Expected, pack: Pack) -> None:
     _check(table, "of", (expected.of,) if expected.of else (), rules)
     ending = [stop.name for stop in pack.stops if stop.then is not Then.WARN]
     warning = [stop.name for stop in pack.stops if stop.then is Then.WARN]
-    _check(table, "stops", [one.rule for one in expected.stops or ()], ending)
-    _check(table, "warns", [one.rule for one in expected.warns or ()], warning)
+    _check(table, "stops", [one.rule for one in expected.stops or ()], ending, {"warns": warning})
+    _check(table, "warns", [one.rule for one in expected.warns or ()], warning, {"stops": ending})
     _check(table, "diagnoses", expected.diagnoses or (), [one.name for one in pack.diagnoses])
 
 
-def _check(table: Table, key: str, names: Iterable[str], known: list[str]) -> None:
+def _check(
+    table: Table, key: str, names: Iterable[str], known: list[str], others: Mapping[str, list[str]] = _NO_OTHERS
+) -> None:
+    """A fault for each name that is not `known` for a key; `others` are the keys that it may have been meant for."""
     for name in names:
-        if name not in known:
-            near = get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(map(repr, known[:8])) or 'none'}"
-            table.wrong(key, f"the pack has nothing named {name!r} for it", hint)
+        if name in known:
+            continue
+        near = get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(map(repr, known[:8])) or 'none'}"
+        meant = next((other for other, theirs in others.items() if name in theirs), None)
+        hint = f"it belongs to `{meant}`" if meant else hint
+        table.wrong(key, f"the pack has nothing named {name!r} for it", hint)
