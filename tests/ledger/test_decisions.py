@@ -90,7 +90,7 @@ def test_an_effect_comes_back_as_it_was(ledger: Ledger, estimate: float | None) 
 
 @pytest.mark.parametrize("detail", [{}, {"parents": [3]}, {"parents": {}}, {"room": True}, {"room": 1, "hits": 3}])
 def test_a_detail_that_is_something_else_is_refused(detail: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=r"no |is no "):
+    with pytest.raises(ValueError, match=r"no (list|mapping|whole number)|something else"):
         rules_asked(detail)  # type: ignore[arg-type] # damaged on purpose
 
 
