@@ -12,6 +12,7 @@ from auto_loop.assembly.pack_runs import FoundRuns, Timed
 from auto_loop.assembly.pack_text import goal
 from auto_loop.domain.config import Json
 from auto_loop.rules.live import PlayedBack
+from auto_loop.rules.model import Then
 
 _WIDTH = 118
 _NAME = 60  # characters of a run's name: its end tells the runs apart
@@ -148,7 +149,7 @@ def _live_lines(done: Backtest, names: _Names) -> Iterator[str]:
     seconds, hours = sum(one.seconds for one in saved), sum(one.gpu_hours for one in saved)
     of = f" of {_time(spent)}" if spent else ""
     yield f"Live rules would have stopped {len(done.stopped)} of {runs}: {_time(seconds)}{of}, {hours:.3g} GPU-hours."
-    known = f"The time after a stop is known by {_timing(done.stopped)}.{_gpus(saved)}"
+    known = f"The time after a stop is known by {_timing(done.stopped)}.{_gpus(saved)}{_forks(done.stopped)}"
     yield from textwrap.wrap(known, _WIDTH, initial_indent="  ", subsequent_indent="  ")
     if not done.false_stops:
         yield "  No false stop: none of these runs came out among the best third."
@@ -167,6 +168,11 @@ def _gpus(saved: Sequence[Saved]) -> str:
     assumed, none = sum(one.gpus_assumed for one in saved), sum(one.gpus == 0 for one in saved)
     said = f" How many GPUs they held is not known of {_count(assumed, 'run')}: one is counted." if assumed else ""
     return said + (f" {_count(none, 'run')} held no GPU." if none else "")
+
+
+def _forks(stopped: Sequence[Replayed]) -> str:
+    forks = sum(one.stopped is not None and one.stopped.stop.then is Then.FORK for one in stopped)
+    return f" After {forks} of the stops a changed successor would have used the time." if forks else ""
 
 
 def _near_lines(done: Backtest, names: _Names) -> Iterator[str]:

@@ -127,7 +127,8 @@ def test_a_check_says_what_is_in_the_pack(folder: Path) -> None:
 
 
 def test_a_backtest_as_a_table_and_as_json(folder: Path) -> None:
-    (folder / "mine.toml").write_text(PACK)
+    fork = 'then = "stop+fork"\nchange = { "lr@mul" = 0.5 }\n'
+    (folder / "mine.toml").write_text(PACK.replace("for = 2\n", f"for = 2\n{fork}"))
     mirrored(folder / "old" / "a", [1.0] * 10, evaluated=0.5, config={"lr": 0.1})
     mirrored(folder / "old" / "b", [0.1] * 10, evaluated=0.4, config={"lr": 0.05})
     broken = folder / "more" / "c"
@@ -137,6 +138,7 @@ def test_a_backtest_as_a_table_and_as_json(folder: Path) -> None:
     assert done.exit_code == 0
     assert "loss high, at 30 of 100" in done.output
     assert "1m10s" in done.output
+    assert "After 1 of the stops a changed successor" in " ".join(done.output.split())
     assert "slower: a 0.5 → 0.4: better" in done.output
     assert "b is exactly that" in done.output
     assert "more/c: left out: no readable metrics" in done.output
