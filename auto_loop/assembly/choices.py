@@ -42,9 +42,13 @@ def choose_profile(call: AutorunCall, root: Path) -> Choice[Profile]:
 
 
 def _profile(name: str, root: Path, why: str) -> Choice[Profile]:
+    return Choice(value=profile_named(name, root), name=name, why=why)
+
+
+def profile_named(name: str, root: Path) -> Profile:
+    """A shipped profile by its name, or a user's own by its file."""
     known = shipped_profile_names()
-    value = named(name, root, known, shipped_profile, lambda text: parse_profile(text, name), "profile")
-    return Choice(value=value, name=name, why=why)
+    return named(name, root, known, shipped_profile, lambda text: parse_profile(text, name), "profile")
 
 
 def choose_pack(call: AutorunCall, profile: Profile, root: Path) -> Choice[Pack]:

@@ -6,7 +6,7 @@ from auto_loop.reporting import figures
 from auto_loop.reporting.job_report import JobReport
 from auto_loop.reporting.lens import Health
 from auto_loop.reporting.markdown import code, cut, inline
-from auto_loop.reporting.report import LoopReport, Report
+from auto_loop.reporting.told import LoopReport, Report
 from auto_loop.reporting.tries import followed, which_try
 
 MOST = 8

@@ -11,7 +11,7 @@ from auto_loop.reporting import figures
 from auto_loop.reporting.job_report import JobReport
 from auto_loop.reporting.jobs import evidence
 from auto_loop.reporting.markdown import code, cut, fold, inline, table
-from auto_loop.reporting.report import LoopReport, Report, RoundReport
+from auto_loop.reporting.told import LoopReport, Report, RoundReport
 from auto_loop.reporting.tries import how
 
 NO_RULE, NO_HISTORY = "no rule fired", "no readable history"
@@ -30,6 +30,7 @@ def decisions(one: RoundReport, loop: LoopReport, report: Report) -> list[str]:
         lines += ["No rule fired for any job of this round.", ""]
     by_verdict = {verdict: [each for each in one.proposals if each.verdict is verdict] for verdict in Verdict}
     lines += _accepted(by_verdict[Verdict.ACCEPTED], report)
+    lines += _waiting(by_verdict[Verdict.WAITING], loop, report)
     lines += _turned_down("Refused", by_verdict[Verdict.REFUSED], report, REFUSED_IN_SIGHT)
     no_place = by_verdict[Verdict.NO_PLACE]
     lines += _turned_down("Fit to run, but without a place in the next round", no_place, report, NO_PLACE_IN_SIGHT)
@@ -69,6 +70,28 @@ def _accepted(records: Sequence[ProposalRecord], report: Report) -> list[str]:
         for record in records
     )
     return ["Proposed and taken:", "", *table(["Next job", "From", "By", "Why", "Edits"], rows), ""]
+
+
+def _waiting(records: Sequence[ProposalRecord], loop: LoopReport, report: Report) -> list[str]:
+    """Proposals that are fit to run; they wait for a person's word or for a slot."""
+    if not records:
+        return []
+    rows = [
+        [
+            str(record.id or figures.NONE),
+            called(record.parent, report),
+            _who(record),
+            _edits(record),
+            _why(record, None),
+        ]
+        for record in records[:ROWS]
+    ]
+    decide = f": {code(f'auto-loop review {report.study.name}')} decides"
+    whom = f"a person's word{decide}" if loop.loop.flags.get("review", False) else "a slot"
+    lines = table(["No.", "From", "By", "Edits", "Why it was proposed"], rows)
+    if len(records) > REFUSED_IN_SIGHT:
+        lines = fold(f"All {len(records)} with their edits and reasons", lines)
+    return [f"Waiting for {whom}:", "", *lines, ""]
 
 
 def _turned_down(title: str, records: Sequence[ProposalRecord], report: Report, in_sight: int) -> list[str]:

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from datetime import UTC, tzinfo
 from pathlib import Path
 
-from auto_loop.reporting.report import Report
 from auto_loop.reporting.to_json import to_json
 from auto_loop.reporting.to_markdown import to_markdown
+from auto_loop.reporting.told import Report
 from auto_loop.workspace.files import write_aside
 
 

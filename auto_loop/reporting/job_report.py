@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from auto_loop.domain.cell import is_repeat
 from auto_loop.domain.config import Json
 from auto_loop.domain.failure import Failure
-from auto_loop.domain.job import REMEDY, Attempt, Job, JobId, JobState, Outcome
+from auto_loop.domain.job import CONFIRMATION, FORK, REMEDY, Attempt, Job, JobId, JobState, Outcome, StopCause
 from auto_loop.domain.secrets import masked
 from auto_loop.domain.summary import MetricStats, Summary
 from auto_loop.reporting.attempts import AttemptReport, attempt_reports, began
 from auto_loop.reporting.excerpt import excerpt
+from auto_loop.reporting.foresight import Foreseen
 from auto_loop.reporting.lens import Health, Lens
 from auto_loop.reporting.outside import all_said, near, said
 
@@ -42,6 +44,10 @@ class JobReport:
     ended badly. `attempts` counts those that were started, `tries` are all of them. `remedy_of` is the failed job in
     whose place it came, with the `steps` of its config ("batch_size 32 → 16"); `replaced_by` the job that took its own.
     `settled` says why nothing follows its failure, `not_before` (unix s) when it is tried again.
+
+    `cell` is the first job of its config's runs, itself unless it is a `repeat` under another `seed`; a `fresh` one
+    confirms a winner. `foreseen` is what the pack's laws expected of it. `fork_of` is the job that a live rule stopped
+    and whose changed successor it is; `forked_to` the successor of its own config.
     """
 
     id: JobId
@@ -56,6 +62,7 @@ class JobReport:
     place: str
     attempts: int
     duration_s: float | None
+    cell: JobId
     wandb_url: str = ""
     parent: JobId | None = None
     parent_cfg: str = ""
@@ -79,6 +86,13 @@ class JobReport:
     replaced_by: JobId | None = None
     settled: str = ""
     not_before: float = 0.0
+    seed: int | None = None
+    repeat: bool = False
+    fresh: bool = False
+    warm_from: JobId | None = None
+    foreseen: tuple[Foreseen, ...] = ()
+    fork_of: JobId | None = None
+    forked_to: JobId | None = None
 
     @property
     def failed(self) -> bool:
@@ -87,9 +101,14 @@ class JobReport:
 
     @property
     def best(self) -> float | None:
-        """Its best value of the main metric, if it ended well enough to count."""
-        counts = self.main is not None and not self.failed and self.outcome is not Outcome.CANCELLED
-        return self.main.stats.best if counts and self.main is not None else None
+        """Its best value of the main metric, if it trained to the end: one stopped earlier cannot be compared."""
+        return self.main.stats.best if self.outcome is Outcome.SUCCEEDED and self.main is not None else None
+
+    @property
+    def stopped_by_rule(self) -> AttemptReport | None:
+        """The attempt that a live rule stopped or is stopping, if one did."""
+        stops = (one for one in reversed(self.tries) if one.stop is not None and one.stop.cause is StopCause.RULE)
+        return next(stops, None)
 
 
 def job_report(job: Job, summary: Summary | None, lens: Lens, now: float, evidence: Mapping[str, Json]) -> JobReport:
@@ -131,6 +150,11 @@ def job_report(job: Job, summary: Summary | None, lens: Lens, now: float, eviden
         tries=attempt_reports(job, lens),
         remedy_of=origin.parent if origin.proposer == REMEDY else None,
         not_before=job.not_before if job.state is JobState.QUEUED else 0.0,
+        cell=origin.parent if is_repeat(job) and origin.parent is not None else job.id,
+        repeat=is_repeat(job),
+        fresh=origin.proposer == CONFIRMATION,
+        warm_from=job.warm_from,
+        fork_of=origin.parent if origin.proposer == FORK else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""A job in Markdown: its row in the round's table, and its block with everything that is known of it."""
+"""A job in Markdown: its figures in words, and its block with everything that is known of it."""
 
 import json
 from collections.abc import Mapping
@@ -9,79 +9,30 @@ from auto_loop.domain.job import JobState, Outcome
 from auto_loop.domain.series import Source
 from auto_loop.domain.stats import Direction
 from auto_loop.reporting import figures
+from auto_loop.reporting.effect_text import screened, single
+from auto_loop.reporting.foresight import PREDICTS
 from auto_loop.reporting.job_report import Comparison, JobReport, Metric
 from auto_loop.reporting.lens import Lens
 from auto_loop.reporting.lineage import numbers
 from auto_loop.reporting.markdown import block, code, cut, fold, inline, link, table
-from auto_loop.reporting.report import Report, RoundReport
+from auto_loop.reporting.told import Report
 from auto_loop.reporting.tries import course, how, took, which_try
 
-# The key under which evidence names what a computed edit aims at.
-PREDICTS, STEPS = "predicts", "steps"
+# Evidence that is no reading: at which steps the readings were taken.
+STEPS = "steps"
 
-# Metrics in a round's table: more make it wider than a page, and the job's block has them all.
-COLUMNS = 3
-COLUMNS_BESIDE_CHANGES = 2
 # The blank before an arrow does not break, so that no arrow stands alone.
 _ARROWS = {Direction.HIGHER: "\u00a0↑", Direction.LOWER: "\u00a0↓", Direction.NONE: ""}
 _NAMES = 12
-_SOURCES = {
-    Source.MIRROR: "`wandb-history.jsonl`, the runner's mirror",
-    Source.METRICS: "`metrics.jsonl` or `windows.jsonl`",
-    Source.WANDB: "the `.wandb` file",
-    Source.TENSORBOARD: "TensorBoard events",
-    Source.FINAL_ONLY: "a summary of final values only (*final-only*: they show no change)",
-}
+# Repeats of one job told behind its fold; the JSON has them all.
+REPEATS = 50
 # Metrics in a round of more jobs are folded away where the job ended well.
 MOST_UNFOLDED = 8
 
 
-def job_table(one: RoundReport, report: Report) -> list[str]:
-    """One row a job: how it ended, what changed, the first key metrics first → last, the best.
-
-    Why it changed stands in the decisions of the round before and in the job's block.
-    """
-    lens = report.lens
-    logged = {metric.name for job in one.jobs for metric in job.key}
-    changed = any(job.changes for job in one.jobs)
-    width = COLUMNS_BESIDE_CHANGES if changed else COLUMNS
-    names = [name for name in lens.shown if name in logged][:width]
-    header = ["Job", "Outcome", *(metric_name(name, lens) for name in names)]
-    header += ["Changed against its parent"] * changed
-    rows = (_row(job, names, lens) + [_changed(job)] * changed for job in one.jobs)
-    return [*table(header, rows), *_sources(one)]
-
-
-def _sources(one: RoundReport) -> list[str]:
-    """Where the round's metrics were read: once if all jobs are alike, else by source."""
-    jobs: dict[str, list[int]] = {}
-    for job in one.jobs:
-        sources = sorted({stats.source for stats in job.metrics.values()})
-        if sources:
-            jobs.setdefault(" and ".join(_SOURCES[source] for source in sources), []).append(job.id)
-    if len(jobs) <= 1:
-        return ["", *(f"Metrics read from {source}." for source in jobs)] if jobs else []
-    return ["", f"Metrics read from {'; '.join(f'{source}: {_numbered(ids)}' for source, ids in jobs.items())}."]
-
-
-def _numbered(ids: list[int]) -> str:
-    more = f" and {len(ids) - _NAMES} more" if len(ids) > _NAMES else ""
-    return f"job{'s' if len(ids) > 1 else ''} {', '.join(map(str, ids[:_NAMES]))}{more}"
-
-
-def _row(job: JobReport, names: list[str], lens: Lens) -> list[str]:
-    key = {metric.name: metric for metric in job.key}
-    cells = [first_to_last(key.get(name)) for name in names]
-    if job.main and job.main.stats.best is not None and lens.main_metric in names:
-        cells[names.index(lens.main_metric)] += f", best {best(job.main)}"
-    tried = "".join(f", {told}" for told in (took(job), which_try(job)) if told)
-    place = f"; job {job.replaced_by} took its place" if job.replaced_by is not None else ""
-    return [f"{job.id} {code(job.name)}", f"{standing(job)}{tried}{place}", *cells]
-
-
-def _changed(job: JobReport) -> str:
-    told = ", ".join(code(cut(change, 60)) for change in job.changes) or figures.NONE
-    return f"in place of job {job.remedy_of}: {told}" if job.remedy_of is not None else told
+def goal_name(lens: Lens) -> str:
+    """The objective's name, with its arrow."""
+    return metric_name(lens.main_metric, lens) if lens.goal is None else lens.goal_name
 
 
 def metric_name(name: str, lens: Lens) -> str:
@@ -94,7 +45,7 @@ def first_to_last(metric: Metric | None) -> str:
     if metric is None:
         return figures.NONE
     stats = metric.stats
-    values = f"{figures.number(stats.last)}{_final(metric)}" if stats.first is None else _arrow(stats.first, stats.last)
+    values = f"{figures.number(stats.last)}{final(metric)}" if stats.first is None else _arrow(stats.first, stats.last)
     return f"{values} ({metric.health})" if metric.health else values
 
 
@@ -116,35 +67,60 @@ def standing(job: JobReport) -> str:
     return how(job)
 
 
-def noise(repeats: Json) -> str:
-    """What is known of the spread between runs that differ in nothing but the seed."""
-    return f"no noise floor known (repeats {repeats})"
-
-
-def compared(against: Comparison, lens: Lens, repeats: Json) -> str:
+def compared(against: Comparison, report: Report, loop: int) -> str:
     """A comparison said no more strongly than one run can bear."""
+    lens = report.lens
     if against.difference == 0:
-        return f"the same best, {figures.number(against.best)}, as job {against.parent}"
-    word = "higher" if against.difference > 0 else "lower"
-    said = (
-        f"best {figures.number(against.best)}, {figures.number(abs(against.difference))} {word} than job"
-        f" {against.parent} ({figures.number(against.parent_best)}) on one seed; {noise(repeats)}"
-    )
+        return f"the same {lens.extreme}, {figures.number(against.best)}, as job {against.parent}"
+    values = f"{figures.number(against.best)} against {figures.number(against.parent_best)} of job {against.parent}"
+    told = f"{lens.extreme} {values}: {single(against.difference, report.noise(loop))}"
     if not against.matters:
-        return f"{said}; less than the smallest difference that matters ({figures.number(lens.min_difference)})"
-    return said
+        return f"{told}; less than the smallest difference that matters ({figures.number(lens.min_difference)})"
+    return told
 
 
 def job_block(job: JobReport, report: Report, zone: tzinfo, *, folded: bool = False) -> list[str]:
-    """Everything about one job, compactly; the metrics `folded` away if it ended well."""
+    """Everything about one job, compactly; its repeats, and the metrics if it is to be `folded` and ended well, behind
+    folds."""
     lines = [*_origin(job, report), *_whereabouts(job), *course(job, report, zone)]
-    if job.against:
-        lines.append(f"- Against its parent: {compared(job.against, report.lens, report.repeats(job.loop))}.")
+    lines += _against_parent(job, report)
     lines += [f"- Note from reading it: {inline(note)}" for note in job.reading_notes]
     metrics = _metrics(job, report)
     if folded and job.metrics and job.outcome is Outcome.SUCCEEDED:
         metrics = [*fold(f"Metrics of job {job.id}", metrics[:-1]), ""]
-    return [*lines, "", *metrics, *_failure(job)]
+    return [*lines, "", *metrics, *_repeats(job, report), *_failure(job)]
+
+
+def _repeats(job: JobReport, report: Report) -> list[str]:
+    """The other runs of its cell in the round, a line each."""
+    cell = report.cells.get(job.id)
+    others = cell.jobs[1:] if cell else ()
+    if not others:
+        return []
+    lens = report.lens
+    header = ["Job", "Seed", "Outcome", f"{lens.extreme.capitalize()} {goal_name(lens)}", "Output"]
+    rows = (
+        [
+            f"{one.id} {code(one.name)}",
+            str(one.seed) if one.seed is not None else figures.NONE,
+            standing(one),
+            best(one.main),
+            code(one.output_dir),
+        ]
+        for one in others[:REPEATS]
+    )
+    which = f"{figures.count(len(others), 'repeat')} of job {job.id} under other seeds"
+    return [*fold(which, table(header, rows)), ""]
+
+
+def _against_parent(job: JobReport, report: Report) -> list[str]:
+    """The job's cell against its parent's where there are several runs of one, else run against run."""
+    effect = report.effects.get(job.id)
+    if effect is not None:
+        return [f"- Against its parent, job {job.parent}: {code(report.lens.goal_name)} {screened(effect)}."]
+    if job.against is None or job.warm_from is not None:
+        return []
+    return [f"- Against its parent: {compared(job.against, report, job.loop)}."]
 
 
 def _origin(job: JobReport, report: Report) -> list[str]:
@@ -157,6 +133,10 @@ def _origin(job: JobReport, report: Report) -> list[str]:
         failed = report.job(job.remedy_of)
         name = f" {code(failed.name)}, which {how(failed)}" if failed else ""
         lines.append(f"- In place of: job {job.remedy_of}{name}")
+    if job.fork_of is not None:
+        lines.append(f"- Successor of: job {job.fork_of}, which a live rule stopped")
+    if job.warm_from is not None:
+        lines.append(f"- Starts from: the last checkpoint of job {job.warm_from}; so it is not compared with others")
     if job.changes:
         lines.append(f"- Changed: {', '.join(map(code, job.changes))}")
     if descent := numbers(job, report):
@@ -219,7 +199,7 @@ def _metrics(job: JobReport, report: Report) -> list[str]:
         names = ", ".join(code(name) for name in sorted(job.metrics)[:_NAMES])
         rest = f" and {len(job.metrics) - _NAMES} more" if len(job.metrics) > _NAMES else ""
         return [f"None of the key metrics was logged. Logged were: {names}{rest}.", ""]
-    header = ["Metric", "First", "Last", "Best @step", "Δ", "%", "Points"]
+    header = ["Metric", "First", "Last", "Furthest @step", "Δ", "%", "Points"]
     lines = table(header, (_metric_row(metric, report.lens) for metric in job.key))
     more = [f"{figures.count(others, 'further metric')} in the JSON beside this report.", ""] if others > 0 else []
     return [*lines, "", *more]
@@ -227,7 +207,7 @@ def _metrics(job: JobReport, report: Report) -> list[str]:
 
 def _metric_row(metric: Metric, lens: Lens) -> list[str]:
     stats = metric.stats
-    points = f"{stats.n}{_final(metric)}" + (f" and {stats.nan_count} not finite" if stats.nan_count else "")
+    points = f"{stats.n}{final(metric)}" + (f" and {stats.nan_count} not finite" if stats.nan_count else "")
     return [
         metric_name(metric.name, lens),
         figures.number(stats.first),
@@ -248,7 +228,8 @@ def _failure(job: JobReport) -> list[str]:
     return [*lines, "The end of its log:", "", *block(job.log_lines), ""]
 
 
-def _final(metric: Metric) -> str:
+def final(metric: Metric) -> str:
+    """That a value is all that is known of a metric; nothing where more is."""
     return " (final-only)" if metric.stats.source is Source.FINAL_ONLY else ""
 
 

@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from auto_loop.domain.paths import Path
 from auto_loop.domain.stats import Direction, usual_direction
+from auto_loop.domain.summary import MetricStats, Summary
 
 
 class Health(StrEnum):
@@ -42,6 +44,10 @@ class Lens:
     `main_metric` ranks jobs and rounds; `min_difference` is the smallest difference in it that matters;
     `key_metrics` are shown first; `canonical` maps an alias to its one name; `bands` go by canonical name.
     `root` is the project folder, to which paths are shown relative; `secrets` are values masked wherever they occur.
+
+    `seed` is where a config holds its seed, None where the trainer has none; `paired` says that two configs under one
+    seed see the same streams. `goal` computes the objective where the pack has an expression for it, and then
+    `goal_is` says which way it is better. `logs` maps metrics that are the natural logarithm of another to that one.
     """
 
     main_metric: str = ""
@@ -52,6 +58,11 @@ class Lens:
     canonical: Callable[[str], str] = str
     root: str = ""
     secrets: tuple[str, ...] = ()
+    seed: Path | None = None
+    paired: bool = False
+    goal: Callable[[Summary], float | None] | None = None
+    goal_is: Direction = Direction.LOWER
+    logs: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def shown(self) -> tuple[str, ...]:
@@ -63,6 +74,28 @@ class Lens:
         """The band of the metric `name` or of what it is an alias of."""
         return self.bands.get(name) or self.bands.get(self.canonical(name))
 
-    def better(self, value: float, other: float) -> bool:
-        """Whether `value` lies further in the main metric's own direction than `other`."""
-        return value > other if self.direction(self.main_metric) is Direction.HIGHER else value < other
+    @property
+    def goal_direction(self) -> Direction:
+        """Which way the objective is better."""
+        return self.goal_is if self.goal is not None else self.direction(self.main_metric)
+
+    @property
+    def goal_name(self) -> str:
+        """What the objective is called in a report."""
+        return "objective" if self.goal is not None else self.main_metric
+
+    @property
+    def extreme(self) -> str:
+        """`lowest` or `highest`: the end of the objective that is looked for."""
+        return "highest" if self.goal_direction is Direction.HIGHER else "lowest"
+
+    def further(self, value: float, other: float) -> bool:
+        """Whether `value` lies further in the objective's own direction than `other`."""
+        return value > other if self.goal_direction is Direction.HIGHER else value < other
+
+    def metric(self, metrics: Mapping[str, MetricStats], name: str) -> MetricStats | None:
+        """A metric of a run under its own name or any of its aliases."""
+        if name in metrics:
+            return metrics[name]
+        mine = self.canonical(name)
+        return next((stats for logged, stats in metrics.items() if self.canonical(logged) == mine), None)

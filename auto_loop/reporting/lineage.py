@@ -1,9 +1,9 @@
 """A job's lineage: the jobs it descends from, each with what it changed and how far that went."""
 
-from auto_loop.reporting import figures
+from auto_loop.reporting.effect_text import spread
 from auto_loop.reporting.job_report import JobReport
 from auto_loop.reporting.markdown import code, cut
-from auto_loop.reporting.report import Report
+from auto_loop.reporting.told import Report
 
 # Links told at either end of a longer chain.
 FIRST, LAST = 1, 5
@@ -29,20 +29,21 @@ def numbers(job: JobReport, report: Report) -> str:
 
 
 def how_it_came_about(job: JobReport, report: Report) -> str:
-    """Each link with its edits and its best main metric; nothing for a job that changed nothing."""
+    """Each link with its edits and its main metric; nothing for a job that changed nothing."""
     chain = lineage(job, report)
     if not job.changes:
         return ""
     root = chain[0]
     before = f"job {root.parent}" if root.parent is not None else code(root.parent_cfg)
-    return _joined([*([before] if before else []), *map(_link, chain)])
+    return _joined([*([before] if before else []), *(_link(each, report) for each in chain)])
 
 
-def _link(job: JobReport) -> str:
+def _link(job: JobReport, report: Report) -> str:
     told = [code(cut(change, 80)) for change in job.changes] or [code(job.name)]
-    best = f": {figures.number(job.best)}" if job.best is not None else ""
-    kind = "remedy: " if job.remedy_of is not None else ""
-    return f"job {job.id} ({kind}{', '.join(told)}){best}"
+    cell = report.cells.get(job.id)
+    value = f": {spread(cell)}" if cell and cell.mean is not None else ""
+    kind = "remedy: " if job.remedy_of is not None else "after a live rule: " if job.fork_of is not None else ""
+    return f"job {job.id} ({kind}{', '.join(told)}){value}"
 
 
 def _joined(links: list[str]) -> str:

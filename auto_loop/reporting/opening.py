@@ -5,15 +5,20 @@ from datetime import tzinfo
 
 from auto_loop.domain.job import JobId, Outcome
 from auto_loop.domain.proposal import Verdict
-from auto_loop.domain.stats import Direction
 from auto_loop.reporting import figures
 from auto_loop.reporting.attention import MOST, attention
+from auto_loop.reporting.cells import CellReport
+from auto_loop.reporting.confirmation_text import confirmations, effects_line
+from auto_loop.reporting.effect_text import noise_held_against, noise_line, reach, spread
+from auto_loop.reporting.foresight_text import diagnosis_line, predicted_line
 from auto_loop.reporting.job_report import JobReport
-from auto_loop.reporting.jobs import best, metric_name, noise
+from auto_loop.reporting.jobs import best, goal_name
 from auto_loop.reporting.lens import Lens
 from auto_loop.reporting.lineage import how_it_came_about
+from auto_loop.reporting.live_text import live_line, live_rules
 from auto_loop.reporting.markdown import code, cut, inline, table, with_code
-from auto_loop.reporting.report import LoopReport, Report, RoundReport
+from auto_loop.reporting.rules_text import rules
+from auto_loop.reporting.told import LoopReport, Report, RoundReport
 from auto_loop.reporting.troubles import troubles
 from auto_loop.reporting.vitals import banded, highest_and_dead, vital
 
@@ -29,17 +34,26 @@ def opening(report: Report, zone: tzinfo) -> list[str]:
     newest, *earlier = report.loops
     lines = [
         _when(newest, report, zone),
-        *_best(newest, report),
+        *effects_line(newest, report),
+        *_furthest(newest, report),
+        *noise_line(newest, report.lens),
+        *diagnosis_line(newest),
+        *predicted_line(newest),
         *(vital(name, newest, report) for name in banded(newest, report.lens)),
         _decided(newest),
+        *_waiting(newest, report),
+        *live_line(newest),
         _stopped(newest, report),
         *attention(newest, report),
         "",
         *troubles(newest, report, zone),
+        *live_rules(newest, report),
         "## Round by round",
         "",
         *_rounds(newest, report.lens),
         "",
+        *confirmations(report),
+        *rules(report),
     ]
     if earlier:
         lines += ["## Earlier loops", "", *_loops(earlier, report, zone), ""]
@@ -69,42 +83,64 @@ def _replaced(loop: LoopReport) -> str:
     return f" ({replaced} of the failed replaced by a remedied job)" if replaced else ""
 
 
-def _best(loop: LoopReport, report: Report) -> list[str]:
-    lens = report.lens
+def _furthest(loop: LoopReport, report: Report) -> list[str]:
+    """The cell with the lowest or highest mean: a measured number, and no word on whether it is more than chance."""
+    lens, cell = report.lens, loop.best
     if not lens.main_metric:
-        return ["- **Best**: not judged, since no main metric was named."]
-    if loop.best is None:
-        return [f"- **Best**: none yet; no ended job has a best value of {code(lens.main_metric)}."]
-    job, way = loop.best, "higher" if lens.direction(lens.main_metric) is Direction.HIGHER else "lower"
+        return ["- **Main metric**: not judged, since none was named."]
+    end = lens.extreme.capitalize()
+    if cell is None:
+        return [f"- **{end} {code(lens.goal_name)}**: none yet; no job that trained to the end has a value of it."]
+    job, what = cell.lead, "mean measured" if cell.n > 1 else "measured"
     return [
-        f"- **Best {code(lens.main_metric)}** ({way} is better): **{best(job.main)}**, job {job.id} {code(job.name)}"
-        f" of round {job.round}. {_against_first(loop, job, lens, way)}",
+        f"- **{end} {code(lens.goal_name)} {what}**: **{measured(cell, lens)}**, {_who(cell)} of round {job.round}."
+        f" {_against_first(loop, cell, lens)}",
         f"  - config {code(job.cfg)}",
         f"  - output {code(job.output_dir)}",
         *([f"  - how it came about: {told}"] if (told := how_it_came_about(job, report)) else []),
     ]
 
 
-def _against_first(loop: LoopReport, job: JobReport, lens: Lens, way: str) -> str:
-    """The best against the best of the first round, said no more strongly than single runs can bear."""
-    seeds = f"one seed each, {noise(loop.loop.flags.get('repeats', 1))}"
-    first = loop.rounds[0].best
-    if first is None or first.best is None or job.best is None:
-        return f"No job of the first round can be compared with it; {seeds}."
-    if job.round == loop.rounds[0].number:
+def measured(cell: CellReport, lens: Lens) -> str:
+    """`0.3062 @500` of a single run, `0.3062 ± 0.0041 (3 seeds)` of several."""
+    return best(cell.lead.main) if cell.n < 2 and lens.goal is None and cell.lead.best is not None else spread(cell)
+
+
+def _who(cell: CellReport) -> str:
+    return f"job {cell.lead.id} {code(cell.lead.name)}"
+
+
+def _against_first(loop: LoopReport, cell: CellReport, lens: Lens) -> str:
+    """The furthest against the furthest of the first round, said no more strongly than the runs can bear."""
+    way = "higher" if lens.extreme == "highest" else "lower"
+    first, start = loop.rounds[0].best, loop.rounds[0].number
+    if first is None or first.mean is None or cell.mean is None:
+        return f"No job of the first round can be compared with it; {_worth(cell, None, loop)}."
+    if cell.lead.round == start:
         later = any(each.best for each in loop.rounds[1:])
-        return f"{f'No later round went {way}' if later else 'No later round has a value to compare'}; {seeds}."
-    gap = abs(job.best - first.best)
-    share = f" ({abs(100 * gap / first.best):.3g} %)" if first.best else ""
+        told = f"No later round went {way}" if later else "No later round has a value to compare"
+        return f"{told}; {_worth(cell, None, loop)}."
+    gap = abs(cell.mean - first.mean)
+    share = f" ({abs(100 * gap / first.mean):.3g} %)" if first.mean else ""
     small = (
         f" It is less than the smallest difference that matters ({figures.number(lens.min_difference)})."
         if gap < lens.min_difference
         else ""
     )
     return (
-        f"That is {figures.number(gap)}{share} {way} than the best of round {loop.rounds[0].number}"
-        f" ({figures.number(first.best)}, job {first.id}): {seeds}.{small}"
+        f"That is {figures.number(gap)}{share} {way} than the {lens.extreme} of round {start}"
+        f" ({figures.number(first.mean)}, job {first.lead.id}): {_worth(cell, first, loop)}.{small}"
     )
+
+
+def _worth(cell: CellReport, first: CellReport | None, loop: LoopReport) -> str:
+    """What such a difference is worth."""
+    if cell.n > 1:
+        return "chosen because it came out so, which only fresh seeds can confirm"
+    if first is None or first.mean is None or cell.mean is None:
+        width = reach(loop.noise)
+        return f"one seed each, {'noise not known' if width is None else f'noise floor ±{figures.number(width)}'}"
+    return f"one seed each, {noise_held_against(cell.mean - first.mean, loop.noise)}"
 
 
 def _decided(loop: LoopReport) -> str:
@@ -115,11 +151,25 @@ def _decided(loop: LoopReport) -> str:
     counts = Counter(record.verdict for record in records)
     spoken = Counter(record.proposal.rule or record.proposal.proposer for record in records)
     by = ", ".join(f"{code(name)} {n}" for name, n in spoken.most_common(4))
+    waiting = f", {counts[Verdict.WAITING]} waiting" if counts[Verdict.WAITING] else ""
     return (
         f"- **Decided**: of {figures.count(len(records), 'proposal')} {counts[Verdict.ACCEPTED]} taken,"
-        f" {counts[Verdict.REFUSED]} refused, {counts[Verdict.NO_PLACE]} without a place"
+        f" {counts[Verdict.REFUSED]} refused, {counts[Verdict.NO_PLACE]} without a place{waiting}"
         f" ({'most often' if len(spoken) > 4 else 'by'} {by}){f'; {silent}' if silent else ''}."
     )
+
+
+def _waiting(loop: LoopReport, report: Report) -> list[str]:
+    """Proposals that wait for a person or a slot, and how to decide on them."""
+    count = sum(record.verdict is Verdict.WAITING for each in loop.rounds for record in each.proposals)
+    if not count:
+        return []
+    if loop.loop.flags.get("review", False):
+        return [
+            f"- **Waiting for a person**: {figures.count(count, 'proposal')};"
+            f" {code(f'auto-loop review {report.study.name}')} decides on them."
+        ]
+    return [f"- **Waiting for a slot**: {figures.count(count, 'proposal')}."]
 
 
 def _silent(loop: LoopReport) -> str:
@@ -147,18 +197,19 @@ def _rounds(loop: LoopReport, lens: Lens) -> list[str]:
     shown = banded(loop, lens)
     header = ["Round", "Jobs"]
     if lens.main_metric:
-        header += [f"Best {metric_name(lens.main_metric, lens)} @step", "Changed in it"]
+        what = "mean" if loop.repeated else "@step"
+        header += [f"{lens.extreme.capitalize()} {goal_name(lens)} {what}", "Changed in it"]
     header += [f"Highest last {code(name)}" for name in shown]
     return table(header, (_round_row(each, shown, lens) for each in loop.rounds))
 
 
 def _round_row(one: RoundReport, shown: list[str], lens: Lens) -> list[str]:
-    job = one.best
+    cell = one.best
     cells = [str(one.number), standings(Counter(str(job.outcome or job.state) for job in one.jobs))]
     if lens.main_metric:
         cells += [
-            f"{best(job.main)}, job {job.id}" if job else figures.NONE,
-            _changed(job) if job else figures.NONE,
+            f"{measured(cell, lens)}, job {cell.lead.id}" if cell else figures.NONE,
+            _changed(cell.lead) if cell else figures.NONE,
         ]
     return cells + [highest_and_dead(name, one) for name in shown]
 
@@ -172,14 +223,14 @@ def _changed(job: JobReport) -> str:
 
 def _loops(loops: list[LoopReport], report: Report, zone: tzinfo) -> list[str]:
     def row(loop: LoopReport) -> list[str]:
-        job = loop.best
+        cell = loop.best
         return [
             str(loop.loop.number),
             figures.moment(loop.loop.started_at, zone),
             standings(dict(loop.standing)),
-            f"{best(job.main)}, job {job.id} {code(job.name)}" if job else figures.NONE,
+            f"{measured(cell, report.lens)}, {_who(cell)}" if cell else figures.NONE,
             inline(loop.loop.end_reason) or ("left unfinished" if loop.loop.ended_at is None else figures.NONE),
         ]
 
-    name = report.lens.main_metric
-    return table(["Loop", "Started", "Jobs", f"Best {code(name)}" if name else "Best", "Ended"], map(row, loops))
+    end = report.lens.extreme.capitalize()
+    return table(["Loop", "Started", "Jobs", f"{end} {code(report.lens.goal_name)}".strip(), "Ended"], map(row, loops))

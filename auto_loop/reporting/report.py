@@ -1,92 +1,34 @@
-"""The report as a value: what happened in a study, loop by loop, round by round, job by job. Pure.
+"""A study's history as a report. Pure.
 
 Everything that the Markdown and the JSON say is decided here; they only write it down. Free text from outside
 (reasons, causes, logs) is masked on the way in, and project paths are made relative.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from auto_loop.domain.config import Json
+from auto_loop.domain.decision import ParentSeen
 from auto_loop.domain.event import Event
 from auto_loop.domain.history import History, ProposalRecord, SilenceRecord
-from auto_loop.domain.job import Job, JobId, JobState
-from auto_loop.domain.study import Loop, Study
+from auto_loop.domain.job import Job, JobId
+from auto_loop.domain.study import Loop
 from auto_loop.reporting.attempts import steps
+from auto_loop.reporting.cells import ConfirmationReport, cells_of_round, confirmations_of, furthest
+from auto_loop.reporting.foresight import foreseen
 from auto_loop.reporting.job_report import Comparison, JobReport, job_report
 from auto_loop.reporting.lens import Lens
 from auto_loop.reporting.outside import all_said, said
+from auto_loop.reporting.rule_records import parents_seen, rule_report
+from auto_loop.reporting.runs import Runs, runs_of, seed
+from auto_loop.reporting.told import Diagnosed, IdleSlot, LoopReport, Report, RoundReport, Warned
 
+T = TypeVar("T")
 # Kinds of events that a report tells of; the rest it knows from the jobs.
-JOB_SETTLED, SLOT_BLOCKED = "job settled", "slot blocked"
-TOLD = frozenset({JOB_SETTLED, SLOT_BLOCKED})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IdleSlot:
-    """That a slot was left alone for a cause that lay outside of the loop, `times` times, first at `since` (unix s)."""
-
-    place: str
-    cause: str
-    since: float
-    times: int = 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RoundReport:
-    """One round: its jobs, and what was decided after them."""
-
-    loop: int
-    number: int
-    jobs: tuple[JobReport, ...]
-    proposals: tuple[ProposalRecord, ...] = ()
-    silences: tuple[SilenceRecord, ...] = ()
-    best: JobReport | None = None
-
-    @property
-    def open(self) -> int:
-        """How many of its jobs have not ended."""
-        return sum(job.state is not JobState.DONE for job in self.jobs)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoopReport:
-    """One loop: its rounds in order, the job with the best main metric, and its jobs counted by how they stand."""
-
-    loop: Loop
-    rounds: tuple[RoundReport, ...]
-    best: JobReport | None = None
-    standing: Mapping[str, int] = field(default_factory=dict)
-    idle: tuple[IdleSlot, ...] = ()
-
-    @property
-    def jobs(self) -> tuple[JobReport, ...]:
-        """All its jobs, in order of rounds."""
-        return tuple(job for each in self.rounds for job in each.jobs)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
-    """A study at the moment `written_at` (unix s); loops newest first. `known` are all its jobs by number.
-
-    `undriven` says that nobody drives the study's unfinished loop, and how to go on; empty when somebody may.
-    """
-
-    study: Study
-    written_at: float
-    loops: tuple[LoopReport, ...]
-    lens: Lens
-    known: Mapping[JobId, JobReport] = field(default_factory=dict)
-    undriven: str = ""
-
-    def repeats(self, loop: int) -> Json:
-        """How many times each config of a loop was run; 1 unless the loop's flags say otherwise."""
-        return next((each.loop.flags.get("repeats", 1) for each in self.loops if each.loop.number == loop), 1)
-
-    def job(self, number: JobId) -> JobReport | None:
-        """The job with this number, whichever loop it belongs to."""
-        return self.known.get(number)
+JOB_SETTLED, SLOT_BLOCKED, LIVE_RULE, NOT_FORKED = "job settled", "slot blocked", "live rule", "fork refused"
+TOLD = frozenset({JOB_SETTLED, SLOT_BLOCKED, LIVE_RULE, NOT_FORKED})
 
 
 def report(history: History, lens: Lens, now: float, *, events: Sequence[Event] = (), undriven: str = "") -> Report:
@@ -94,6 +36,56 @@ def report(history: History, lens: Lens, now: float, *, events: Sequence[Event] 
 
     `events` are those of the kinds in `TOLD`, oldest first; without them the report says less of what was not done.
     """
+    runs = runs_of(history, lens)
+    jobs = _jobs(history, runs, lens, now, events)
+    confirmations = confirmations_of(history, jobs.values())
+    told = _Told(
+        history=history,
+        runs=runs,
+        jobs=jobs,
+        lens=lens,
+        confirmations=confirmations,
+        parents=parents_seen(history),
+        events=events,
+    )
+    loops = _with_noise(
+        [
+            _loop(loop, [job for job in jobs.values() if job.loop == loop.number], told)
+            for loop in sorted(history.loops, key=lambda loop: loop.number, reverse=True)
+        ],
+        runs,
+    )
+    return Report(
+        study=history.study,
+        written_at=now,
+        loops=loops,
+        lens=lens,
+        known=jobs,
+        cells={cell.lead.id: cell for loop in loops for one in loop.rounds for cell in one.cells},
+        effects={
+            lead: effect for lead, cell in runs.cells.items() if (effect := runs.against_parent(cell)) is not None
+        },
+        confirmations=confirmations,
+        rules=rule_report(history),
+        undriven=said(undriven, lens),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Told:
+    """All of a study that its loops are told from, beside their jobs."""
+
+    history: History
+    runs: Runs
+    jobs: Mapping[JobId, JobReport]
+    lens: Lens
+    confirmations: tuple[ConfirmationReport, ...]
+    parents: Mapping[tuple[int, int], tuple[ParentSeen, ...]]
+    events: Sequence[Event]
+
+
+def _jobs(history: History, runs: Runs, lens: Lens, now: float, events: Sequence[Event]) -> dict[JobId, JobReport]:
+    """Every job with what others have to do with it."""
     evidence = {each.child: each.proposal.evidence for each in history.proposals if each.child is not None}
     jobs = {
         job.id: job_report(job, history.summaries.get(job.id), lens, now, evidence.get(job.id, {}))
@@ -101,25 +93,31 @@ def report(history: History, lens: Lens, now: float, *, events: Sequence[Event] 
     }
     jobs = _remedied(jobs, history, lens)
     settled = {each.job: str(each.detail.get("text", "")) for each in events if each.kind == JOB_SETTLED}
-    compared = [
-        replace(_compared(job, jobs, lens), settled=said(settled.get(job.id, ""), lens)) for job in jobs.values()
-    ]
-    loops = sorted(history.loops, key=lambda loop: loop.number, reverse=True)
-    idle = [each for each in events if each.kind == SLOT_BLOCKED]
-    return Report(
-        study=history.study,
-        written_at=now,
-        loops=tuple(
-            replace(
-                _loop(loop, [job for job in compared if job.loop == loop.number], history, lens),
-                idle=_idle([each for each in idle if each.loop == loop.number], lens),
-            )
-            for loop in loops
-        ),
-        lens=lens,
-        known={job.id: job for job in compared},
-        undriven=said(undriven, lens),
-    )
+    expected = foreseen(history.proposals, history.summaries, runs, lens)
+    forked = {job.fork_of: job.id for job in jobs.values() if job.fork_of is not None}
+    sources = {job.id: job for job in history.jobs}
+    return {
+        job.id: replace(
+            _compared(job, jobs, lens),
+            settled=said(settled.get(job.id, ""), lens),
+            cell=runs.lead_of.get(job.id, job.cell),
+            seed=seed(sources[job.id], lens),
+            foreseen=expected.get(job.id, ()),
+            forked_to=forked.get(job.cell),
+        )
+        for job in jobs.values()
+    }
+
+
+def _with_noise(loops: list[LoopReport], runs: Runs) -> tuple[LoopReport, ...]:
+    """Each loop with its noise floor; one that has none takes the newest that is known."""
+    own = {loop.loop.number: runs.floor(loop.loop.number) for loop in loops}
+    known = [number for number in own if own[number].sd is not None]
+    found = []
+    for loop in loops:
+        number = loop.loop.number if loop.loop.number in known else next(iter(known), 0)
+        found.append(replace(loop, noise=own[number], noise_of=number) if number else loop)
+    return tuple(found)
 
 
 def _remedied(jobs: Mapping[JobId, JobReport], history: History, lens: Lens) -> dict[JobId, JobReport]:
@@ -153,6 +151,8 @@ def _compared(job: JobReport, jobs: Mapping[JobId, JobReport], lens: Lens) -> Jo
     """`job` with its parent's config and, where both have a best main metric, the comparison."""
     if job.parent is None or job.parent not in jobs:
         return job
+    if job.repeat:  # its parent is the same config
+        return replace(job, parent_cfg=job.parent_cfg or jobs[job.parent].cfg)
     parent = jobs[job.parent]
     against = None
     if job.best is not None and parent.best is not None:
@@ -167,38 +167,61 @@ def _compared(job: JobReport, jobs: Mapping[JobId, JobReport], lens: Lens) -> Jo
     return replace(job, parent_cfg=job.parent_cfg or parent.cfg, against=against)
 
 
-def _loop(loop: Loop, jobs: list[JobReport], history: History, lens: Lens) -> LoopReport:
-    rounds_of = {job.id: job.round for job in jobs}
-    proposals = [_safe(each, lens) for each in history.proposals if each.loop == loop.number]
-    silences = [_quiet(each, jobs, lens) for each in history.silences if each.loop == loop.number]
-    spoken = {rounds_of.get(p.parent, p.round) for p in proposals}
-    silent = {rounds_of.get(s.silence.parent, s.round) for s in silences}
-    numbers = sorted({job.round for job in jobs} | spoken | silent)
+def _loop(loop: Loop, jobs: list[JobReport], told: _Told) -> LoopReport:
+    lens, history = told.lens, told.history
+    by_round = _grouped(jobs, lambda job: job.round)
+    safe = (_safe(each, lens) for each in history.proposals if each.loop == loop.number)
+    proposals = _grouped(safe, lambda one: one.round)
+    quiet = (_quiet(each, told.jobs, lens) for each in history.silences if each.loop == loop.number)
+    silences = _grouped(quiet, lambda one: one.round)
+    diagnosed = {
+        number: tuple(
+            Diagnosed(job=parent.job, name=name, text=said(text, lens))
+            for parent in parents
+            for name, text in parent.diagnoses
+        )
+        for (of, number), parents in told.parents.items()
+        if of == loop.number
+    }
+    cells = {number: cells_of_round(found, told.runs) for number, found in by_round.items()}
+    confirmations = {one.round: one for one in told.confirmations if one.loop == loop.number}
     return LoopReport(
         loop=replace(loop, end_reason=said(loop.end_reason, lens)),
         rounds=tuple(
             RoundReport(
                 loop=loop.number,
                 number=number,
-                jobs=tuple(job for job in jobs if job.round == number),
-                proposals=tuple(p for p in proposals if rounds_of.get(p.parent, p.round) == number),
-                silences=tuple(s for s in silences if rounds_of.get(s.silence.parent, s.round) == number),
-                best=_best([job for job in jobs if job.round == number], lens),
+                jobs=tuple(by_round.get(number, ())),
+                cells=cells.get(number, ()),
+                diagnosed=diagnosed.get(number, ()),
+                confirmation=confirmations.get(number),
+                proposals=tuple(proposals.get(number, ())),
+                silences=tuple(silences.get(number, ())),
+                best=furthest(cells.get(number, ()), lens),
             )
-            for number in numbers
+            for number in sorted({*by_round, *proposals, *silences})
         ),
-        best=_best(jobs, lens),
+        best=furthest((cell for found in cells.values() for cell in found), lens),
         standing=Counter(str(job.outcome or job.state) for job in jobs),
+        idle=_idle([each for each in told.events if each.kind == SLOT_BLOCKED and each.loop == loop.number], lens),
+        warned=_warned([each for each in told.events if each.loop == loop.number], lens),
     )
 
 
-def _best(jobs: list[JobReport], lens: Lens) -> JobReport | None:
-    """The job with the best main metric, the first of equals; None where none has one."""
-    best: JobReport | None = None
-    for job in jobs:
-        if job.best is not None and (best is None or best.best is None or lens.better(job.best, best.best)):
-            best = job
-    return best
+def _warned(events: Sequence[Event], lens: Lens) -> tuple[Warned, ...]:
+    """What live rules said of jobs that they did not stop, and why one could start no successor."""
+    return tuple(
+        Warned(job=each.job, rule=str(each.detail.get("rule", "")), text=said(_text(each.detail), lens))
+        for each in events
+        if each.kind in (LIVE_RULE, NOT_FORKED) and each.job is not None
+    )
+
+
+def _text(detail: Mapping[str, Json]) -> str:
+    reasons = detail.get("reasons")
+    if isinstance(reasons, list):
+        return f"no successor: {'; '.join(map(str, reasons))}"
+    return str(detail.get("text", ""))
 
 
 def _safe(record: ProposalRecord, lens: Lens) -> ProposalRecord:
@@ -207,10 +230,17 @@ def _safe(record: ProposalRecord, lens: Lens) -> ProposalRecord:
     return replace(record, proposal=proposal, edits=all_said(edits, lens), reasons=all_said(record.reasons, lens))
 
 
-def _quiet(record: SilenceRecord, jobs: list[JobReport], lens: Lens) -> SilenceRecord:
+def _quiet(record: SilenceRecord, jobs: Mapping[JobId, JobReport], lens: Lens) -> SilenceRecord:
     """`record` with files in the job's own output folder named from there."""
     detail = said(record.silence.detail, lens)
-    for job in jobs:
-        if job.id == record.silence.parent and job.output_dir:
-            detail = detail.replace(f"{job.output_dir}/", "")
+    job = jobs.get(record.silence.parent)
+    if job is not None and job.output_dir:
+        detail = detail.replace(f"{job.output_dir}/", "")
     return replace(record, silence=replace(record.silence, detail=detail))
+
+
+def _grouped(items: Iterable[T], key: Callable[[T], int]) -> dict[int, list[T]]:
+    found: dict[int, list[T]] = {}
+    for item in items:
+        found.setdefault(key(item), []).append(item)
+    return found

@@ -12,7 +12,7 @@ from auto_loop.domain.study import Loop
 from auto_loop.domain.summary import stats_to_json
 from auto_loop.reporting.attempts import AttemptReport
 from auto_loop.reporting.job_report import JobReport
-from auto_loop.reporting.report import Report, RoundReport
+from auto_loop.reporting.told import Report, RoundReport
 
 SCHEMA = 1
 

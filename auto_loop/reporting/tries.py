@@ -9,7 +9,7 @@ from auto_loop.reporting import figures
 from auto_loop.reporting.attempts import AttemptReport
 from auto_loop.reporting.job_report import JobReport
 from auto_loop.reporting.markdown import code, cut, inline
-from auto_loop.reporting.report import Report
+from auto_loop.reporting.told import Report
 
 CAUSE = 160
 NOT_AGAIN = "not tried again"

@@ -6,7 +6,7 @@ from auto_loop.domain.job import Outcome
 from auto_loop.reporting import figures
 from auto_loop.reporting.job_report import JobReport
 from auto_loop.reporting.markdown import code, cut, fold, inline, table
-from auto_loop.reporting.report import IdleSlot, LoopReport, Report
+from auto_loop.reporting.told import IdleSlot, LoopReport, Report
 from auto_loop.reporting.tries import done, how, nth, stopped, went_wrong
 
 TITLE = "What went wrong and what was done"
@@ -32,7 +32,9 @@ def troubles(loop: LoopReport, report: Report, zone: tzinfo) -> list[str]:
 
 
 def in_trouble(job: JobReport) -> bool:
-    """Whether it failed, if only at first, or was stopped or withdrawn."""
+    """Whether it failed, if only at first, or was stopped or withdrawn; what a live rule stops is no trouble."""
+    if job.stopped_by_rule is not None:
+        return job.failed or any(one.went_wrong for one in job.tries)
     return (
         any(one.went_wrong or one.stop for one in job.tries)
         or job.failed

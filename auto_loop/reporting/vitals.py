@@ -8,7 +8,7 @@ from auto_loop.reporting import figures
 from auto_loop.reporting.job_report import JobReport, Metric
 from auto_loop.reporting.lens import Band, Health, Lens
 from auto_loop.reporting.markdown import code
-from auto_loop.reporting.report import LoopReport, Report, RoundReport
+from auto_loop.reporting.told import LoopReport, Report, RoundReport
 
 # Most spans of rounds, values and jobs told in one line.
 SPANS, VALUES, JOBS = 4, 8, 6
