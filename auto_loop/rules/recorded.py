@@ -14,7 +14,7 @@ from auto_loop.rules.evaluate import as_number, evaluate, fold_items, subject
 from auto_loop.rules.facts import NOT_KNOWN, Facts, steps_key
 from auto_loop.rules.functions import METRIC, is_over_items
 from auto_loop.rules.model import Computed, Pack
-from auto_loop.rules.nodes import Call, Literal, Node, Unknown, children
+from auto_loop.rules.nodes import Call, Literal, Node, Unknown, children, walk
 from auto_loop.rules.template import Template
 
 
@@ -25,11 +25,15 @@ def facts_of_readings(
     return Facts(config=None if config is None else config.data(), canonical=canonical, recorded=readings)
 
 
-def readings_of(expressions: Iterable[Expression], facts: Facts) -> dict[str, Json]:
-    """Every reading that the expressions could ask of the run, whether or not an evaluation gets as far."""
+def readings_of(expressions: Iterable[Expression], facts: Facts, *, of_any: bool = False) -> dict[str, Json]:
+    """Every reading that the expressions could ask of the run, whether or not an evaluation gets as far.
+
+    `of_any` takes the metrics of a fold's items by their names, also of items that the config does not have: a changed
+    config may.
+    """
     found: dict[str, Json] = {}
     for expression in expressions:
-        for call, number, inside in _asked(expression.root, facts):
+        for call, number, inside in _asked(expression.root, facts, of_any):
             about = subject(call, inside)
             key = inside.key(call.name, about, number)
             value = inside.reading(call.name, about, number)
@@ -41,10 +45,13 @@ def readings_of(expressions: Iterable[Expression], facts: Facts) -> dict[str, Js
 
 def readings_of_pack(pack: Pack, facts: Facts) -> dict[str, Json]:
     """All that the pack's rules, laws, diagnoses and texts could ask of the run, in the order of their keys."""
+    if facts.recorded is not None:
+        return dict(facts.recorded)
     parent: Json = facts.config
     changed = None if facts.config is None else {**facts.config, "next": parent}
     found = readings_of(_expressions(pack), facts)
-    found |= readings_of((one for law in pack.laws for one in (law.value, law.when) if one), _with(facts, changed))
+    laws = (one for law in pack.laws for one in (law.value, law.when) if one)
+    found |= readings_of(laws, replace(facts, config=changed), of_any=True)
     return dict(sorted(found.items()))
 
 
@@ -55,10 +62,6 @@ def evidence(expressions: Iterable[Expression], facts: Facts) -> dict[str, Json]
     values: dict[str, Json] = {key: None if value == NOT_KNOWN else value for key, value in metrics.items()}
     steps: dict[str, Json] = {key: found[steps_key(key)] for key in metrics if steps_key(key) in found}
     return {**values, "steps": steps} if steps else values
-
-
-def _with(facts: Facts, config: dict[str, Json] | None) -> Facts:
-    return replace(facts, config=config)
 
 
 def _expressions(pack: Pack) -> Iterator[Expression]:
@@ -77,20 +80,33 @@ def _in_text(template: Template) -> Iterator[Expression]:
     return (part for part in template.parts if isinstance(part, Expression))
 
 
-def _asked(node: Node, facts: Facts, folded: bool = False) -> Iterator[tuple[Call, float | None, Facts]]:
+def _asked(node: Node, facts: Facts, of_any: bool, folded: bool = False) -> Iterator[tuple[Call, float | None, Facts]]:
     """The readings in and below `node`, each with its second argument and, inside a fold, for each item."""
     if isinstance(node, Call):
         if is_over_items(node):
             items = fold_items(node, facts)
-            for item in () if isinstance(items, Unknown) else items:
-                yield from _asked(node.args[0], replace(facts, item=item), True)
+            known = set() if isinstance(items, Unknown) else set(items)
+            for item in sorted(known | _named_items(node, facts) if of_any else known):
+                yield from _asked(node.args[0], replace(facts, item=item), of_any, True)
             folded = True
         elif _is_reading(node) and not (folded and facts.item is None and "*" in subject(node, facts)):
             second = [as_number(evaluate(arg, facts)) for arg in node.args[1:]]
             if None not in second:
                 yield node, second[0] if second else None, facts
     for child in children(node):
-        yield from _asked(child, facts, folded)
+        yield from _asked(child, facts, of_any, folded)
+
+
+def _named_items(fold: Call, facts: Facts) -> set[str]:
+    """The items that metrics are logged for, by the names that the fold asks for."""
+    stars = [subject(call, facts) for call in walk(fold) if isinstance(call, Call) and _is_reading(call)]
+    ends = [name.split("*") for name in stars if name.count("*") == 1]
+    return {
+        name[len(first) : len(name) - len(last)]
+        for first, last in ends
+        for name in facts.metrics.keys() | facts.series.keys()
+        if len(name) > len(first) + len(last) and name.startswith(first) and name.endswith(last)
+    }
 
 
 def _is_reading(call: Call) -> bool:

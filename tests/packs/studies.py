@@ -40,10 +40,24 @@ def metric(last: float, first: float | None = None, **more: Any) -> dict[str, An
             "nan_count": 0, "source": "metrics.jsonl", **more}  # fmt: skip
 
 
+def witnesses(labels: list[float], embeds: list[float], kl: float = 0.0) -> dict[str, dict[str, Any]]:
+    """The terms of three plans that are all alike, as under a constant cost: by feature and in all."""
+    found: dict[str, float] = {}
+    for who in ("plan", "eased", "mean"):
+        for kind, costs in (("label", labels), ("embed", embeds)):
+            found[f"{who}_cost/{kind}"] = sum(costs)
+            found |= {f"{who}_{kind}/{index}": cost for index, cost in enumerate(costs)}
+        if who != "mean":
+            found |= {f"{who}_kl/{of}": kl for of in ("ref", "src", "tgt")} | {f"{who}_cost/kl": 2.3 * kl}
+    return {f"train/ot_{name}": metric(value) for name, value in found.items()}
+
+
 def trained(tree: dict[str, Any]) -> dict[str, Any]:
     """The plain summary of a run of this config, by the law of mass for a constant cost."""
     loss = tree["ot"]["loss_config"]
-    cost = sum(LABEL_COSTS[one["term_name"]] * one["weight_label"] + one["weight_embed"] for one in loss["features"])
+    labels = [one["term_weight"] * LABEL_COSTS[one["term_name"]] * one["weight_label"] for one in loss["features"]]
+    embeds = [one["term_weight"] * one["weight_embed"] for one in loss["features"]]
+    cost = sum(labels) + sum(embeds)
     s = loss["reg"] + loss["tau_src"] + loss["tau_tgt"]
     mass = math.exp(-cost / s)
     ratio = 3 * tree["ot"]["lambda_ot"] * mass
@@ -57,6 +71,8 @@ def trained(tree: dict[str, Any]) -> dict[str, Any]:
             "train/ot_loss": metric(cost * mass, cost * mass * 1.5),
             "train/ot_m_eff": metric(cost),
             "train/ot_s": metric(s),
+            "train/ot_log_pi_sum": metric(-cost / s),
+            **witnesses(labels, embeds),
             "train/ot_grad_ratio": metric(ratio),
             "train/ot_not_converged": metric(0.0),
             "train/grad_norm": metric(5.0),
