@@ -8,6 +8,7 @@ forbidden states are judged on the whole config.
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Final
 
 from auto_loop.domain.config import NO_TYPES, Config, FieldTypes, Json
 from auto_loop.domain.derivations import Derivation, Formula, derive
@@ -82,6 +83,9 @@ class Guardrails:
     ignore: tuple[Path, ...] = ()
 
 
+_NEW: Final = object()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
     """The config after derivations and clamps, the edits that these added, notes on them, and what is wrong."""
@@ -129,11 +133,12 @@ def _leaves(config: Config) -> Mapping[Path, Json]:
 
 def _changed(before: Mapping[Path, Json], config: Config) -> dict[Path, Json]:
     """The leaves of `config` that are new or differ, type and all."""
-    return {
-        path: value
-        for path, value in _leaves(config).items()
-        if path not in before or type(before[path]) is not type(value) or before[path] != value
-    }
+    found: dict[Path, Json] = {}
+    for path, value in _leaves(config).items():
+        old = before.get(path, _NEW)  # one look-up: hashing a path is what this costs
+        if type(old) is not type(value) or old != value:
+            found[path] = value
+    return found
 
 
 def _off_list(parent: Config, edits: Sequence[Edit], touched: Set[Path], rails: Guardrails) -> Iterator[Fault]:

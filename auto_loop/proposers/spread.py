@@ -50,9 +50,10 @@ def moves_of(parent: Config, child: Config) -> dict[Path, Push | str]:
     before, after = dict(leaves(parent.data())), dict(leaves(child.data()))
     moved: dict[Path, Push | str] = dict.fromkeys(before.keys() - after.keys(), "")
     for path, new in after.items():
-        if path not in before:
+        old = before.get(path)
+        if old is None and path not in before:
             moved[path] = json.dumps(new)
-        elif (move := _move(before[path], new)) is not None:
+        elif (move := _move(old, new)) is not None:
             moved[path] = move
     return moved
 

@@ -1,6 +1,7 @@
 """A rule's track record: what became of its proposals, and what that says of its next ones. Pure."""
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 from auto_loop.domain.noise import interval_of_share
 
@@ -43,8 +44,8 @@ def shift(record: TrackRecord) -> int:
     The share is taken with one improvement and one failure added to it (Laplace's rule of succession): the estimate of
     a rule that nobody has measured is one half, so it is not moved; and no record moves a rule by all of the ten.
     """
-    estimate = (record.improved + 1) / (record.measured + 2)
-    return round(2 * LARGEST_SHIFT * (estimate - 0.5))
+    estimate = Fraction(record.improved + 1, record.measured + 2)
+    return round(2 * LARGEST_SHIFT * (estimate - Fraction(1, 2)))
 
 
 def never_helps(record: TrackRecord) -> bool:

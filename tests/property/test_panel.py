@@ -1,6 +1,7 @@
 """What the panel lets through is sound, and what it gets never makes it fail, whatever is proposed."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given, settings
@@ -8,15 +9,15 @@ from hypothesis import strategies as st
 
 from auto_loop.domain.config import Config
 from auto_loop.domain.edits import apply, parse_edits
-from auto_loop.domain.fingerprint import fingerprint_of
-from auto_loop.domain.paths import leaves, matches, render_path
+from auto_loop.domain.fingerprint import fingerprint_of, under_seed
+from auto_loop.domain.paths import leaves, matches, parse_path, render_path
 from auto_loop.domain.proposal import Proposal
 from auto_loop.proposers.base import Candidate
 from auto_loop.proposers.panel import Limits, judge
 from auto_loop.rules.pack import shipped_pack
 from tests.packs.studies import BASELINE, job_of, with_values
 
-RAILS = shipped_pack("act_ot").guardrails
+RAILS = replace(shipped_pack("act_ot").guardrails, ignore=(parse_path("seed"),))
 PARENTS = (job_of(BASELINE, 1), job_of(with_values(ot__lambda_ot=0.2), 2))
 PATHS = [render_path(path) for path, _ in leaves(BASELINE)]
 KEYS = st.builds(
@@ -57,6 +58,48 @@ PROPOSALS = st.builds(
     priority=st.integers(0, 3),
 )
 CANDIDATES = st.builds(Candidate, parent=st.sampled_from(PARENTS), proposal=PROPOSALS)
+
+
+SEED = parse_path("seed")
+SEEDED = st.builds(
+    Proposal,
+    changes=st.builds(
+        lambda seed, op, rest: {f"seed{op}": seed, **rest},
+        st.integers(-1, 5) | st.sampled_from([1000, 1.5, None, True, "x"]),
+        st.sampled_from(["", "@set", "@add", "@mul", "@max"]),
+        st.just({}) | st.fixed_dictionaries({"ot.lambda_ot@mul": st.sampled_from([1, 1.5, 0.5])}),
+    ),
+    reason=st.just("x"),
+    group=st.sampled_from(["a", "b"]),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.builds(Candidate, parent=st.sampled_from(PARENTS), proposal=SEEDED), max_size=8))
+def test_seeds_are_no_knob_and_a_ruling_comes_again_by_its_hits(candidates: list[Candidate]) -> None:
+    limits = Limits(per_parent=2, round_size=4)
+    tried = frozenset(_prints_of(parent.config) for parent in PARENTS)
+    again = {under_seed(_prints_of(one.config), one.config, SEED) for one in PARENTS}
+    seen = tried | again | {under_seed(_prints_of(PARENTS[0].config), _with_seed(PARENTS[0].config, 3), SEED)}
+    ruling = judge(candidates, guardrails=RAILS, limits=limits, seen=seen, seed=SEED)
+    assert ruling.hits <= seen
+    assert judge(candidates, guardrails=RAILS, limits=limits, seen=ruling.hits, seed=SEED) == ruling
+    for one in ruling.accepted:
+        parent = PARENTS[one.parent - 1].config
+        assert (one.config.data()["seed"] != parent.data()["seed"]) == one.repeat
+        if one.repeat:
+            assert one.config == _with_seed(parent, one.config.data()["seed"])
+            assert under_seed(_prints_of(one.config), one.config, SEED) not in seen
+        else:
+            assert _prints_of(one.config) not in seen
+
+
+def _prints_of(config: Config) -> str:
+    return fingerprint_of(config, RAILS.ignore)
+
+
+def _with_seed(config: Config, seed: Any) -> Config:
+    return apply(config, parse_edits([f"seed={seed}"]))
 
 
 @settings(max_examples=150, deadline=None)
