@@ -36,7 +36,7 @@ def screened(effect: Effect, *, confirmed: bool = False) -> str:
     said = chosen_by(effect)
     match effect.finding:
         case Finding.BETTER:
-            return f"{said}: promising, {'for its confirmation see below' if confirmed else 'to be confirmed'}"
+            return f"{said}: promising, {'see its confirmation' if confirmed else 'to be confirmed'}"
         case Finding.WORSE:
             return f"{said}: not promising"
         case Finding.NONE | Finding.UNKNOWN:
@@ -116,7 +116,7 @@ def _cells(held: list[CellReport], one: RoundReport, report: Report) -> list[str
     ]
     base = held[0].base
     name = f", job {base} {code(known.name)}" if base and (known := report.job(base)) else ""
-    head = f"Effect on {code(report.lens.goal_name)} against the base{name}, by the runs of this round:"
+    head = f"Effect on {code(report.lens.goal_name)} against the base{name} (screened, which claims nothing):"
     if len(lines) <= IN_SIGHT + 1:
         return [head, "", *lines]
     return [head, "", *lines[:IN_SIGHT], "", *fold(f"{len(held) - IN_SIGHT} more", lines[IN_SIGHT:])]

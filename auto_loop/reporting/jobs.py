@@ -117,10 +117,17 @@ def _against_parent(job: JobReport, report: Report) -> list[str]:
     """The job's cell against its parent's where there are several runs of one, else run against run."""
     effect = report.effects.get(job.id)
     if effect is not None:
-        return [f"- Against its parent, job {job.parent}: {code(report.lens.goal_name)} {screened(effect)}."]
+        return [
+            f"- Against its parent, job {job.parent}: {code(report.lens.goal_name)} {screened(effect, confirmed=_was_tried(job, report))}."
+        ]
     if job.against is None or job.warm_from is not None:
         return []
     return [f"- Against its parent: {compared(job.against, report, job.loop)}."]
+
+
+def _was_tried(job: JobReport, report: Report) -> bool:
+    """Whether it was run on fresh seeds to be confirmed."""
+    return any(one.candidate == job.cell for one in report.confirmations)
 
 
 def _origin(job: JobReport, report: Report) -> list[str]:

@@ -8,11 +8,19 @@ from auto_loop.domain.config import Json
 from auto_loop.domain.history import ProposalRecord, SilenceRecord
 from auto_loop.domain.job import JobId
 from auto_loop.domain.proposal import Verdict
-from auto_loop.domain.study import Loop
 from auto_loop.domain.summary import stats_to_json
 from auto_loop.reporting.attempts import AttemptReport
+from auto_loop.reporting.evidence_json import (
+    cell_to_json,
+    confirmation_to_json,
+    diagnosed_to_json,
+    foreseen_to_json,
+    noise_to_json,
+    rules_to_json,
+    warned_to_json,
+)
 from auto_loop.reporting.job_report import JobReport
-from auto_loop.reporting.told import Report, RoundReport
+from auto_loop.reporting.told import LoopReport, Report, RoundReport
 
 SCHEMA = 1
 
@@ -40,23 +48,29 @@ def _study(report: Report) -> dict[str, Json]:
         "pack": report.study.pack,
         "profile": report.study.profile,
         "main_metric": report.lens.main_metric,
-        "loops": [_loop(each.loop) for each in oldest_first],
+        "loops": [_loop(each) for each in oldest_first],
         "rounds": [_round(report, each) for loop in oldest_first for each in loop.rounds],
+        "confirmations": [confirmation_to_json(one) for one in report.confirmations],
+        **rules_to_json(report),
     }
 
 
-def _loop(loop: Loop) -> dict[str, Json]:
+def _loop(one: LoopReport) -> dict[str, Json]:
+    loop = one.loop
     return {
         "loop": loop.number,
         "started_at": loop.started_at,
         "ended_at": loop.ended_at,
         "end_reason": loop.end_reason,
+        "noise_floor": noise_to_json(one.noise, one.noise_of),
+        "warnings": [warned_to_json(each) for each in one.warned],
     }
 
 
 def _round(report: Report, each: RoundReport) -> dict[str, Json]:
     accepted = [record for record in each.proposals if record.verdict is Verdict.ACCEPTED]
-    refused = [record for record in each.proposals if record.verdict is not Verdict.ACCEPTED]
+    waiting = [record for record in each.proposals if record.verdict is Verdict.WAITING]
+    refused = [record for record in each.proposals if record.verdict in (Verdict.REFUSED, Verdict.NO_PLACE)]
     return {
         "round": each.number,
         "loop": each.loop,
@@ -67,6 +81,10 @@ def _round(report: Report, each: RoundReport) -> dict[str, Json]:
             for record in refused
         ],
         "silences": [_silence(report, record) for record in each.silences],
+        "waiting": [{**_proposal(report, record), "proposal": record.id} for record in waiting],
+        "diagnoses": [diagnosed_to_json(one) for one in each.diagnosed],
+        "cells": [cell_to_json(one) for one in each.cells],
+        "confirmation": confirmation_to_json(each.confirmation) if each.confirmation else None,
     }
 
 
@@ -90,7 +108,18 @@ def _job(job: JobReport) -> dict[str, Json]:
         "failure": job.failure.value if job.failure else None,
         "remedy_of": job.remedy_of,
         "attempt_list": [_attempt(one) for one in job.tries],
+        "seed": job.seed,
+        "cell": job.cell,
+        "kind": _kind(job),
+        "predictions": [foreseen_to_json(one) for one in job.foreseen],
+        "fork_of": job.fork_of,
+        "warm_from": job.warm_from,
     }
+
+
+def _kind(job: JobReport) -> str:
+    """What it was run for: a config's first run, the same under another seed, or a confirmation on a fresh one."""
+    return "confirmation" if job.fresh else "repeat" if job.repeat else "first"
 
 
 def _attempt(one: AttemptReport) -> dict[str, Json]:
