@@ -311,7 +311,7 @@ name = "s"
 def test_every_example_of_the_documentation_is_a_pack() -> None:
     text = Path("docs/packs.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```toml\n(.*?)```", text, flags=re.DOTALL)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     for block in blocks:
         parse(block)
 
