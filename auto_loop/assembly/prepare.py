@@ -135,7 +135,7 @@ def prepare(call: AutorunCall, around: Surroundings) -> Prepared:
     trainer = None if kind is None else TrainerClassServer(kind)
     if trainer is not None:
         found.misuses += _refused_configs(trainer, configs)
-        if found.misuses or not call.execute or not (call.decide or (pack and pack.value.stops)):
+        if found.misuses or found.refusals or not call.execute or not (call.decide or (pack and pack.value.stops)):
             trainer.close()
     warnings = found.close()
     if pack is None:
