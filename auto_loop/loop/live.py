@@ -5,10 +5,10 @@ and reads the whole history again comes to the same counts and fires at the same
 and the series of those metrics alone that some live rule reads. The judge of a single rule is `rules.live`.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from itertools import groupby
 
 from auto_loop.domain.config import Json
 from auto_loop.domain.series import Source
@@ -19,7 +19,12 @@ from auto_loop.rules.facts import Facts
 from auto_loop.rules.functions import METRIC
 from auto_loop.rules.live import LiveState, Readings, concerns, step, watched
 from auto_loop.rules.model import Computed, Pack, Stop, Then
-from auto_loop.rules.nodes import Call, Junction, Literal, Node, walk
+from auto_loop.rules.nodes import Call, Junction, Literal, Node, Unary, walk
+
+# So many of a metric's newest points are kept at least: 8 runs with 40 metrics each then need 20 MB at most.
+MOST = 1024
+# Steps that are judged at one look: 8 runs that are read again from their start then take half a second of it.
+_ROWS = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +64,8 @@ class LiveRules:
 
     `verdict` is the rule that ends the run, once there is one: of several that fire at one step the first in the
     pack's order. `warnings` are those that only say so, each once. After the verdict nothing is judged any more.
-    `log_end` gives the end of the job's log; it is read only for a rule that asks for it.
+    `log_end` gives the end of the job's log; it is read only for a rule that asks for it. Series are kept for their
+    newest points (see `MOST`): a rule looks at what is going on.
     """
 
     def __init__(self, pack: Pack, config: dict[str, Json], log_end: Callable[[], str]) -> None:
@@ -69,41 +75,59 @@ class LiveRules:
         self._log_end = log_end
         self._rules = [_Rule(one, pack) for one in pack.stops]
         self._wanted = _wanted(pack)
-        self._readings = Readings(pack, config, self._wanted)
+        self._is_wanted: dict[str, bool] = {}  # by the name that was logged
+        self._readings = Readings(pack, config, most=MOST)
+        self._pending: deque[Point] = deque()
         self._names: dict[str, str] = {}  # the name that each metric is logged under in this run
 
-    def feed(self, points: Iterable[Point]) -> None:
-        """Judge what has come."""
-        for at, row in groupby(points, key=lambda point: point.step):
-            if self.verdict is not None:
-                return
-            came = self._take(row)
-            if came:
-                self._judge(at, came)
+    @property
+    def behind(self) -> bool:
+        """Whether more has come than was judged: a long history is judged in slices, one a look."""
+        return bool(self._pending)
 
-    def _take(self, row: Iterable[Point]) -> frozenset[str]:
-        """The metrics of a row that some rule reads, with their values added."""
-        points = [point for point in row if self._is_wanted(point.name)]
-        for point in points:
+    def feed(self, points: Iterable[Point]) -> None:
+        """Judge what has come, as far as one look may take."""
+        self._pending.extend(point for point in points if self._wants(point.name))
+        for _ in range(_ROWS):
+            if self.verdict is not None:
+                self._pending.clear()
+            if not self._pending:
+                return
+            self._judge(self._pending[0].step, self._take())
+
+    def _take(self) -> frozenset[str]:
+        """Takes in what the next step has logged; the metrics that came."""
+        at, row = self._pending[0].step, list[Point]()
+        while self._pending and self._pending[0].step == at:
+            row.append(self._pending.popleft())
+        for point in row:
             metric = self._pack.canonical(point.name)
             if point.name == metric or metric not in self._names:  # its own name goes before an alias
                 self._names[metric] = point.name
-        mine = [point for point in points if self._names[self._pack.canonical(point.name)] == point.name]
+        mine = [point for point in row if self._names[self._pack.canonical(point.name)] == point.name]
         return frozenset(self._readings.add(point.name, point.step, point.value) for point in mine)
 
-    def _is_wanted(self, name: str) -> bool:
-        return not self._wanted or self._pack.canonical(name) in self._wanted
+    def _wants(self, name: str) -> bool:
+        known = self._is_wanted.get(name)
+        if known is None:
+            known = self._is_wanted[name] = concerns(self._wanted, frozenset({self._pack.canonical(name)}))
+        return known
 
     def _judge(self, at: int, came: frozenset[str]) -> None:
         due = [one for one in self._rules if at >= one.stop.after and not one.told and concerns(one.names, came)]
         if not due:
             return
-        facts = self._readings.facts()
-        if any(one.asks_log for one in due):
-            facts = replace(facts, log_tail=self._log_end() or None)
-        fired = [Fired(stop=one.stop, at=at, facts=facts) for one in due if one.fires(facts, at)]
+        facts = self._facts(due, all_of_them=any(one.reads_all for one in due))
+        told = [one.stop for one in due if one.fires(facts, at)]
+        whole = self._facts(due, all_of_them=True) if told else facts
+        fired = [Fired(stop=stop, at=at, facts=whole) for stop in told]
         self.warnings += tuple(one for one in fired if one.stop.then is Then.WARN)
         self.verdict = next((one for one in fired if one.stop.then is not Then.WARN), None)
+
+    def _facts(self, due: "Iterable[_Rule]", *, all_of_them: bool) -> Facts:
+        names = None if all_of_them else frozenset[str]().union(*(one.names for one in due))
+        facts = self._readings.facts(names)
+        return replace(facts, log_tail=self._log_end() or None) if any(one.asks_log for one in due) else facts
 
 
 class _Rule:
@@ -112,6 +136,7 @@ class _Rule:
     def __init__(self, stop: Stop, pack: Pack) -> None:
         self.stop = stop
         self.names = watched(stop.when, pack.canonical)
+        self.reads_all = not self.names or any("*" in name for name in self.names)
         self.asks_log = any(_asks_log(one) for one in read_by(stop))
         self.told = False
         self._state = LiveState()
@@ -135,13 +160,13 @@ def law_expressions(pack: Pack) -> tuple[Expression, ...]:
 
 
 def _wanted(pack: Pack) -> frozenset[str]:
-    """The metrics to be kept, under the pack's names; empty stands for all of them."""
+    """The metrics to be kept, under the pack's names, with `*` in some; empty stands for all of them."""
     asked = [one for stop in pack.stops for one in read_by(stop)]
     if any(stop.then is Then.FORK for stop in pack.stops):
         asked += law_expressions(pack)
     names = frozenset(name for one in asked for name in watched(one, pack.canonical))
     reads_all = any(not watched(stop.when, pack.canonical) for stop in pack.stops)
-    return frozenset() if reads_all or any("*" in name for name in names) else names
+    return frozenset() if reads_all else names
 
 
 def without_metrics(pack: Pack, summary: Summary) -> dict[str, tuple[str, ...]]:
@@ -152,18 +177,21 @@ def without_metrics(pack: Pack, summary: Summary) -> dict[str, tuple[str, ...]]:
     live = [pack.canonical(name) for name, one in summary.series.items() if one.source is not Source.FINAL_ONLY]
     found: dict[str, tuple[str, ...]] = {}
     for stop in pack.stops:
-        if not _might_hold(stop.when.root, pack, live):
+        if not _might_be(True, stop.when.root, pack, live):
             found[stop.name] = tuple(one for one in stop.when.metrics if not _is_there(pack.canonical(one), live))
     return found
 
 
-def _might_hold(node: Node, pack: Pack, live: Iterable[str]) -> bool:
-    """Whether all metrics are there that the condition needs to hold: of an `or`, those of one part."""
+def _might_be(wanted: bool, node: Node, pack: Pack, live: Iterable[str]) -> bool:
+    """Whether all metrics are there that a condition needs to be `wanted`: of alternatives, those of one."""
     match node:
-        case Junction(op="or", parts=parts):
-            return any(_might_hold(part, pack, live) for part in parts)
-        case Junction(parts=parts):
-            return all(_might_hold(part, pack, live) for part in parts)
+        case Junction(op=op, parts=parts):
+            found = (_might_be(wanted, part, pack, live) for part in parts)
+            return all(found) if (op == "and") is wanted else any(found)
+        case Unary(op="not", operand=operand):
+            return _might_be(not wanted, operand, pack, live)
+        case Call(name="exists", args=(Literal(value=str() as name),)):
+            return not wanted or _is_there(pack.canonical(name), live)
         case _:
             return all(_is_there(pack.canonical(name), live) for name in _metrics(node))
 

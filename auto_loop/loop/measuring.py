@@ -7,10 +7,12 @@ from auto_loop.domain.config import Json
 from auto_loop.domain.job import Attempt, AttemptId, Job, JobId
 from auto_loop.domain.summary import Summary
 from auto_loop.loop.journal import Journal
-from auto_loop.loop.live import Fired
+from auto_loop.loop.live import Fired, without_metrics
 from auto_loop.loop.parts import Look, Parts
 from auto_loop.loop.pulse import Pulse, felt
 from auto_loop.loop.recover import Live
+
+UNJUDGED = "live rules without metrics"  # the kind of the event
 
 
 class Measuring:
@@ -24,7 +26,7 @@ class Measuring:
         self._parts = parts
         self._journal = journal
         self._unread: deque[tuple[Job, Attempt]] = deque()
-        self._measured: list[tuple[AttemptId, Summary]] = []
+        self._measured: list[tuple[Job, AttemptId, Summary]] = []
         self._told: set[tuple[AttemptId, str]] = set()
         self.summaries: dict[JobId, Summary] = {}
         self.pulses: dict[AttemptId, Pulse] = {}
@@ -43,7 +45,7 @@ class Measuring:
         summary = self._parts.meter.summary(job, attempt)
         if self._parts.call.decide:  # only the rules want the series, and these weigh
             self.summaries[job.id] = summary
-        self._measured.append((attempt.id, summary))
+        self._measured.append((job, attempt.id, summary))
         metric = self._parts.pack.main_metric
         stats = summary.metrics.get(metric)
         detail: dict[str, Json] = {
@@ -59,8 +61,12 @@ class Measuring:
 
     def write(self) -> None:
         """The summaries into the open transaction; `written` when that is durable."""
-        for attempt, summary in self._measured:
+        for job, attempt, summary in self._measured:
             self._parts.ledger.record_summary(attempt, summary)
+            lacking = without_metrics(self._parts.pack, summary) if job.loop == self._parts.loop else {}
+            if summary.series and lacking:  # a run of which nothing was read is another matter
+                rules: dict[str, Json] = {rule: [*metrics] for rule, metrics in lacking.items()}
+                self._journal.write(UNJUDGED, job.id, {"job": job.name, "attempt": attempt, "rules": rules})
 
     def written(self) -> None:
         """The summaries are in the ledger: have them drawn."""

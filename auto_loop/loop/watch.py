@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from auto_loop.domain.job import Attempt, AttemptId, Job
+from auto_loop.domain.series import Source
 from auto_loop.domain.stats import summarise
 from auto_loop.domain.summary import Summary
 from auto_loop.launch.command import beside
@@ -51,9 +52,13 @@ class Watch:
         seen = self._seen.get(attempt.output_dir)
         if seen is None or seen.attempt != attempt.id:
             seen = self._seen[attempt.output_dir] = _Seen(attempt=attempt.id, rules=self._rules(job, attempt))
-        latest = self.latest(attempt.output_dir)
         if seen.rules is None:
-            return Look(latest=latest)
+            return Look(latest=self.latest(attempt.output_dir))
+        if seen.rules.behind:
+            seen.rules.feed(())
+            latest = _latest(seen)
+        else:
+            latest = self.latest(attempt.output_dir)
         return Look(latest=latest, verdict=seen.rules.verdict, warnings=seen.rules.warnings)
 
     def _rules(self, job: Job, attempt: Attempt) -> LiveRules | None:
@@ -74,9 +79,9 @@ class Watch:
             seen.step = max(seen.step, point.step)
             seen.points += 1
             seen.values[self._pack.canonical(point.name)] = point.value
-        if seen.rules is not None:
+        if seen.rules is not None and seen.cursor is not None and seen.cursor.source is not Source.FINAL_ONLY:
             seen.rules.feed(points)
-        return Latest(step=seen.step, values=seen.values, points=seen.points)
+        return _latest(seen)
 
     def summary(self, job: Job, attempt: Attempt) -> Summary:
         """The ended run in numbers, under the pack's names, with its series; empty when nothing can be read."""
@@ -104,3 +109,7 @@ class Watch:
     def _folders(self, output_dir: str) -> tuple[Path, Path]:
         """Where a run's history may lie: its output folder, else beside it."""
         return self._root / output_dir, self._root / beside(output_dir)
+
+
+def _latest(seen: _Seen) -> Latest:
+    return Latest(step=seen.step, values=seen.values, points=seen.points)

@@ -10,6 +10,7 @@ its points given out again in the order of their steps. Neither sees more of the
 is that of a whole run, so `log_matches` is unknown while one is played back.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -72,14 +73,18 @@ def concerns(names: frozenset[str], came: frozenset[str]) -> bool:
 class Readings:
     """A run's readings as far as they have come: points go in, facts come out, at the cost of what is new.
 
-    Names are the pack's; with `only`, other metrics are passed over. A point at an earlier step (a trainer that went
-    back) takes the place of the one that stood there.
+    Names are the pack's; with `only`, other metrics are passed over. With `most`, a metric's series holds that many of
+    its newest points at least, twice as many at most: first, best and counts are still those of all. A point at an
+    earlier step (a trainer that went back) takes the place of the one that stood there.
     """
 
-    def __init__(self, pack: Pack, config: dict[str, Json] | None, only: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, pack: Pack, config: dict[str, Json] | None, only: frozenset[str] = frozenset(), most: int = 0
+    ) -> None:
         self._pack = pack
         self._config = config
         self._only = only
+        self._most = most
         self._columns: dict[str, _Column] = {}
 
     def add(self, name: str, at: int, value: float, source: Source = Source.METRICS) -> str:
@@ -89,25 +94,34 @@ class Readings:
             column = self._columns.get(metric)
             if column is None:
                 direction = self._pack.direction(metric)
-                column = self._columns[metric] = _Column(name=metric, direction=direction, source=source)
+                column = self._columns[metric] = _Column(metric, direction, source, self._most)
             column.add(at, value)
         return metric
 
-    def facts(self) -> Facts:
-        """What is known by now. The log is not: its end comes with the end of the run."""
+    def facts(self, names: frozenset[str] | None = None) -> Facts:
+        """What is known by now, of these metrics alone if they are given: the rest costs nothing then.
+
+        The log is not known: its end comes with the end of the run.
+        """
+        columns = {name: one for name, one in self._columns.items() if names is None or name in names}
         return Facts(
-            metrics={name: column.stats for name, column in self._columns.items()},
-            series={name: column.series for name, column in self._columns.items()},
+            metrics={name: column.stats for name, column in columns.items()},
+            series={name: column.series for name, column in columns.items()},
             config=self._config,
             canonical=self._pack.canonical,
         )
 
 
 class _Column:
-    """One metric's points with their running statistics. The arrays grow by doubling, and are handed out as views."""
+    """One metric's points with their running statistics, which are brought up to date when they are asked for.
 
-    def __init__(self, *, name: str, direction: Direction, source: Source) -> None:
-        self._name, self._direction, self._source = name, direction, source
+    The arrays grow by doubling, and are handed out as views: what stands in them is never written again.
+    """
+
+    def __init__(self, name: str, direction: Direction, source: Source, most: int) -> None:
+        self._name, self._direction, self._source, self._most = name, direction, source, most
+        self._dropped = False
+        self._counted = 0  # the points that the statistics know of
         self._steps = np.empty(_ROOM, dtype=np.int64)
         self._values = np.empty(_ROOM, dtype=np.float64)
         self._size = 0
@@ -122,32 +136,47 @@ class _Column:
     @property
     def stats(self) -> MetricStats:
         """What they come down to, as `domain.stats.describe` would say."""
+        for place in range(self._counted, self._size):
+            self._stats = _with(self._stats, int(self._steps[place]), float(self._values[place]), self._direction)
+        self._counted = self._size
         return self._stats
 
     def add(self, at: int, value: float) -> None:
         if self._size and at <= self._steps[self._size - 1]:
             self._put_back(at, value)
             return
+        if self._size == 2 * self._most > 0:
+            self._drop()
         if self._size == len(self._steps):
             self._steps = np.concatenate([self._steps, np.empty_like(self._steps)])
             self._values = np.concatenate([self._values, np.empty_like(self._values)])
         self._steps[self._size], self._values[self._size] = at, value
         self._size += 1
-        self._stats = _with(self._stats, at, value, self._direction)
+
+    def _drop(self) -> None:
+        """Let go of the older half, which the statistics know; into arrays of its own, for others hold views."""
+        assert self.stats is not None
+        self._steps, self._values = self._steps[self._most :].copy(), self._values[self._most :].copy()
+        self._size = self._counted = self._most
+        self._dropped = True
 
     def _put_back(self, at: int, value: float) -> None:
-        """A point at a step that has passed: all is counted anew, into arrays of its own (others hold views)."""
-        now = self.series
+        """A point at a step that has passed: all is counted anew, into arrays of its own (others hold views).
+
+        Where older points were dropped, it only counts as one more.
+        """
+        now, before = self.series, self.stats
         steps, values = np.append(now.steps, at), np.append(now.values, value)
         whole = series_of(self._name, steps, values, self._source)
         self._steps, self._values, self._size = whole.steps, whole.values, len(whole.steps)
-        self._stats = describe(whole, self._direction)
+        self._counted = self._size
+        self._stats = _with(before, at, value, self._direction) if self._dropped else describe(whole, self._direction)
 
 
 def _with(stats: MetricStats, at: int, value: float, direction: Direction) -> MetricStats:
     """The statistics after one more point at a later step."""
     number = float(value)
-    finite = np.isfinite(number)
+    finite = math.isfinite(number)
     first = stats.first if stats.first is not None or not finite else number
     last = number if finite else stats.last
     n = stats.n + int(finite)

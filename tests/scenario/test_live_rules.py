@@ -1,5 +1,6 @@
 """Live rules on jobs that run: what they stop, warn of and follow up, on a stub launcher and a fake clock."""
 
+import contextlib
 import json
 import os
 import signal
@@ -17,8 +18,11 @@ from auto_loop.domain.job import Job, Outcome, StopCause
 from auto_loop.domain.proposal import Verdict
 from auto_loop.launch.base import LaunchRequest, Signal
 from auto_loop.launch.stub import Act, StubLauncher
+from auto_loop.ledger.reading import Reading
+from auto_loop.loop.measuring import UNJUDGED
 from tests.scenario.harness import PACK, Script, World
 from tests.scenario.test_storm import MEMORY, NoReport
+from tests.scenario.test_torn_turns import KilledError, Moments, full, killed
 
 DEAD = """
 [[stop]]
@@ -274,3 +278,76 @@ def test_a_profile_that_knows_no_warm_start_starts_fresh_and_says_so(world: Worl
     world.run(dying(world, 0.1), cfgs=world.configs(1), decide=True, rounds=2)
     (_, event) = world.watching.of("job started")
     assert event.detail["not_warm"] == "profile script does not say how its trainer starts warm"
+
+
+def claimed(world: World, script: Script) -> Script:
+    """The script, with the claim that a keeper would have made: what an adopter finds."""
+
+    def acts(request: LaunchRequest) -> Act:
+        claim = {"pid": len(world.requests) + 1, "start_time": 1, "boot_id": "stub", "token": request.token}
+        request.claim_file.parent.mkdir(parents=True, exist_ok=True)
+        request.claim_file.write_text(json.dumps(claim))
+        return script(request)
+
+    return acts
+
+
+def forked_once(world: World, launcher: StubLauncher) -> None:
+    history = world.history()
+    parent, other = history.jobs[:2]
+    assert (parent.outcome, len(parent.attempts), other.outcome) == (Outcome.STOPPED, 1, Outcome.SUCCEEDED)
+    (child,) = [job for job in history.jobs if job.origin.proposer == FORK_]
+    assert (child.outcome, child.origin.parent) == (Outcome.SUCCEEDED, parent.id)
+    assert [one.child for one in history.proposals if one.proposal.proposer == FORK_] == [child.id]
+    assert [one.kind for one in history.decisions].count(DecisionKind.FORK) == 1
+    assert not [job for job in history.jobs if job.origin.parent == parent.id and job is not child]
+    assert Signal.TERM in {sent for _, sent in launcher.signals}
+    assert history.loops[0].ended_at is not None
+    tokens = [request.token for request in launcher.requests]
+    assert len(tokens) == len(set(tokens)) == len(history.jobs)
+
+
+COMMITS = 44  # more than such a loop has
+FORKING = {"decide": True, "rounds": 2, "concurrency": 2}
+
+
+@pytest.mark.parametrize("at", range(3, COMMITS))
+def test_a_disk_that_is_full_at_any_commit_forks_once(world: World, at: int) -> None:
+    pack(world, FORK)
+    launcher = StubLauncher(claimed(world, dying(world, 0.1, seconds=8.0)), world.clock)
+    world.fault = Moments("before commit", at, full)
+    assert world.run(cfgs=world.configs(2), launcher=launcher, **FORKING) == 0
+    forked_once(world, launcher)
+
+
+@pytest.mark.parametrize("at", range(3, COMMITS))
+def test_a_death_after_any_commit_forks_once(world: World, at: int) -> None:
+    pack(world, FORK)
+    launcher = StubLauncher(claimed(world, dying(world, 0.1, seconds=8.0)), world.clock)
+    world.fault = Moments("after commit", at, killed)
+    with contextlib.suppress(KilledError):
+        world.run(cfgs=world.configs(2), launcher=launcher, **FORKING)
+    world.fault = lambda moment: None
+    if world.history().loops[0].ended_at is None:
+        world.run(cfgs=(), resume=True, study="pack", launcher=launcher)
+    forked_once(world, launcher)
+
+
+def test_the_commits_of_a_forking_loop_are_all_tried(world: World) -> None:
+    pack(world, FORK)
+    world.fault = count = Moments("after commit", 0, killed)
+    world.run(claimed(world, dying(world, 0.1, seconds=8.0)), cfgs=world.configs(2), **FORKING)
+    assert 8 < count.seen < COMMITS
+
+
+def test_rules_that_never_had_their_metrics_are_kept_for_the_report(world: World) -> None:
+    either = '[[stop]]\nname = "either"\nwhen = \'n("mass") > 99 or n("weight") > 99\'\nreason = "r"\n'
+    both = '[[stop]]\nname = "both"\nwhen = \'n("mass") > 99 and not n("weight") > 1\'\nreason = "r"\n'
+    pack(world, DEAD + either + both)
+    world.run(dying(world), cfgs=world.configs(1))
+    reading = Reading.open(world.root / "outputs/ledger.sqlite3")
+    told = [one for _, one in reading.events(world.history().loops[0].number) if one.kind == UNJUDGED]
+    reading.close()
+    (event,) = told
+    mine = {name: lacks for name, lacks in dict(event.detail["rules"]).items() if "loss" not in name}  # type: ignore[arg-type] # JSON
+    assert mine == {"both": ["weight"]}
