@@ -12,8 +12,9 @@ class Snapshot:
 
     `active` are STARTING or RUNNING (each has a last attempt with its slot); `queue` is the head of the queued
     jobs in launch order (back-offs behind the rest), as many as were asked for. `round` is the one that the loop is in,
-    the first that is not decided; forks may wait or run in later ones. `queued` and `done` count the whole loop,
-    `queued_in_round` that round. `requests` are the study's unanswered ones, oldest first.
+    the first that is not decided; forks may wait or run in later ones, `deepest` is the last of these. `queued` and
+    `done` count the whole loop, `queued_in_round` that round, `waiting` the proposals that wait for a slot or a person.
+    `requests` are the study's unanswered ones, oldest first.
     """
 
     study: str
@@ -24,4 +25,6 @@ class Snapshot:
     queued: int
     done: int
     queued_in_round: int = 0
+    waiting: int = 0
+    deepest: int = 0
     requests: tuple[Request, ...] = ()

@@ -105,6 +105,9 @@ VALUES (:loop, :round, :parent, :verdict, :child, :changes, :reason, :rule, :pro
 -- name: waiting_proposals
 SELECT * FROM proposal WHERE loop = :loop AND verdict = 'waiting' ORDER BY id;
 
+-- name: count_waiting
+SELECT count(*) AS number FROM proposal WHERE loop = :loop AND verdict = 'waiting';
+
 -- name: settle_proposal
 UPDATE proposal SET verdict = :verdict, child = :child, edits = :edits, reasons = :reasons
 WHERE id = :proposal AND verdict = 'waiting';
@@ -295,6 +298,26 @@ WHERE loop = :loop AND state = 'queued' AND (not_before, -ahead, position) < (:n
 
 -- name: children_of_job
 SELECT * FROM job_whole WHERE loop = :loop AND parent = :job ORDER BY position;
+
+-- name: children_in_round
+SELECT * FROM job_whole WHERE loop = :loop AND round = :round AND parent = :job ORDER BY position;
+
+-- name: firsts_of_round
+SELECT job.parent, job.config, made_of.config AS parent_config, coalesce(proposal.purpose, '') AS purpose
+FROM job LEFT JOIN job AS made_of ON made_of.id = job.parent LEFT JOIN proposal ON proposal.child = job.id
+WHERE job.loop = :loop AND job.round = :round AND job.proposer NOT IN ('repeat', 'confirmation', 'remedy')
+ORDER BY job.position;
+
+-- name: not_asked_about
+SELECT * FROM job_whole
+WHERE loop = :loop AND state = 'done' AND outcome <> 'cancelled' AND proposer NOT IN ('repeat', 'confirmation')
+  AND id NOT IN (SELECT parent FROM silence WHERE loop = :loop)
+  AND id NOT IN (SELECT proposal.parent FROM proposal JOIN decision ON decision.id = proposal.decision
+                 WHERE proposal.loop = :loop AND decision.kind = 'job')
+ORDER BY position;
+
+-- name: is_read
+SELECT 1 AS found FROM summary WHERE attempt = :attempt;
 
 -- name: config
 SELECT text FROM config WHERE fingerprint = :fingerprint;

@@ -28,6 +28,16 @@ class Launch(NamedTuple):
     warm_from: JobId | None
 
 
+class First(NamedTuple):
+    """The first job of a cell as a choice of others looks at it: its config and its parent's, by fingerprint, and the
+    purpose of its proposal."""
+
+    parent: JobId | None
+    config: str
+    parent_config: str | None
+    purpose: str
+
+
 class Reading:
     """The questions that can be asked of a ledger. Each answer is of one commit, whatever others write meanwhile."""
 
@@ -92,6 +102,8 @@ class Reading:
                 queue=self._jobs(self._db.rows("queue_head", loop=loop, head=head)),
                 queued=tally["queued"],
                 queued_in_round=self._queued_in(loop, current) if tally["queued"] else 0,
+                waiting=self._waiting(loop),
+                deepest=tally["round"],
                 done=tally["done"],
                 requests=tuple(rows.request_of(row) for row in self._db.rows("open_requests", study=study)),
             )
@@ -143,6 +155,30 @@ class Reading:
         """The jobs of the same loop that were made of it, in launch order."""
         with self._db.one_view():
             return self._jobs(self._db.rows("children_of_job", loop=job.loop, job=job.id))
+
+    def children_in_round(self, job: Job, round: int) -> tuple[Job, ...]:
+        """Those of a round of the same loop; the cost follows the round, not the loop."""
+        with self._db.one_view():
+            return self._jobs(self._db.rows("children_in_round", loop=job.loop, round=round, job=job.id))
+
+    def firsts_of_round(self, loop: int, round: int) -> tuple[First, ...]:
+        """The first job of each cell of a round, in launch order; a remedied job stands in its parent's place."""
+        found = self._db.rows("firsts_of_round", loop=loop, round=round)
+        return tuple(First(row["parent"], row["config"], row["parent_config"], row["purpose"]) for row in found)
+
+    def not_asked_about(self, loop: int) -> tuple[Job, ...]:
+        """The jobs of a loop that are done, and of which nobody has asked the rules one by one, or said why not."""
+        with self._db.one_view():
+            return self._jobs(self._db.rows("not_asked_about", loop=loop))
+
+    def is_read(self, attempt: AttemptId) -> bool:
+        """Whether what an attempt logged is in the ledger."""
+        return self._db.row("is_read", attempt=attempt) is not None
+
+    def rounds_decided(self, loop: int) -> int:
+        """How many rounds of a loop are decided."""
+        row = self._db.row("tally", loop=loop)
+        return 0 if row is None else int(row["decided"])
 
     def supervisor(self, study: str) -> Supervisor | None:
         """Who drives the study, or drove it last."""
@@ -225,6 +261,10 @@ class Reading:
 
     def _queued_in(self, loop: int, round: int) -> int:
         row = self._db.row("queued_in_round", loop=loop, round=round)
+        return 0 if row is None else int(row["number"])
+
+    def _waiting(self, loop: int) -> int:
+        row = self._db.row("count_waiting", loop=loop)
         return 0 if row is None else int(row["number"])
 
     def _jobs(self, found: Iterable[Row]) -> tuple[Job, ...]:

@@ -1,7 +1,7 @@
 """Is the round's winner really better than the base? It is asked of runs on fresh seeds, which no choice has seen."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from auto_loop.domain.cell import Cell, seed_of
 from auto_loop.domain.decision import Decision, DecisionKind, EffectSeen, effect_seen
@@ -40,22 +40,40 @@ def confirming(parts: Parts, number: int, stand: Standing) -> Confirm | Confirme
     """What is next with the winner of round `number`: its confirmation, what that showed, or nothing."""
     if stand.base is None:
         return None
-    screened = _last(parts, number, DecisionKind.SCREENING)
-    if screened is None:
-        return _screened(parts, stand, stand.base)
-    if _last(parts, number, DecisionKind.CONFIRMATION) is not None:
+    under_way = open_screening(parts)
+    if under_way is not None:
+        return confirmed(parts, stand, under_way.seen)
+    if any(one.round == number for one in screenings(parts)):
         return None
-    return _confirmed(parts, stand, screened)
+    return screened(parts, stand, stand.base)
 
 
-def _last(parts: Parts, number: int, kind: DecisionKind) -> EffectSeen | None:
-    found = parts.ledger.reading.decisions.of_kind(parts.study, kind)
-    mine = [one for one in found if one.loop == parts.loop and one.round == number]
-    return effect_seen(mine[-1].detail) if mine else None
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Screening:
+    """A winner that was found promising after `round`, and runs on fresh seeds."""
+
+    round: int
+    seen: EffectSeen
 
 
-def _screened(parts: Parts, stand: Standing, base: Cell) -> Confirm | None:
-    """The most promising cell of the round, if any is."""
+def screenings(parts: Parts) -> tuple[Screening, ...]:
+    """The loop's, oldest first."""
+    found = parts.ledger.reading.decisions.of_kind(parts.study, DecisionKind.SCREENING)
+    return tuple(Screening(round=one.round, seen=effect_seen(one.detail)) for one in found if one.loop == parts.loop)
+
+
+def open_screening(parts: Parts) -> Screening | None:
+    """The one whose confirmation is not decided; there is never more than one."""
+    found = screenings(parts)
+    if not found:
+        return None
+    kept = parts.ledger.reading.decisions.of_kind(parts.study, DecisionKind.CONFIRMATION)
+    over = {effect_seen(one.detail).number for one in kept if one.loop == parts.loop}
+    return found[-1] if found[-1].seen.number not in over else None
+
+
+def screened(parts: Parts, stand: Standing, base: Cell) -> Confirm | None:
+    """The most promising of the cells, if any is."""
     held, on = stand.values(parts, base), terms(parts, SCREEN_LEVEL)
     best: tuple[Cell, Effect] | None = None
     for cell in stand.cells:
@@ -125,15 +143,13 @@ def _decision(parts: Parts, number: int, kind: DecisionKind, seen: EffectSeen) -
     return Decision(loop=parts.loop, round=number, kind=kind, at=now, detail=seen.to_json())
 
 
-def _confirmed(parts: Parts, stand: Standing, screened: EffectSeen) -> Confirmed:
+def confirmed(parts: Parts, stand: Standing, promising: EffectSeen) -> Confirmed:
     """The winner against the base, by the fresh seeds alone."""
-    on = terms(parts, confirmation_level(screened.number))
+    on = terms(parts, confirmation_level(promising.number))
     cells = {cell.lead.id: cell for cell in (*stand.cells, *([stand.base] if stand.base else []))}
-    sides = [_fresh(parts, stand, cells.get(lead), screened.seeds) for lead in (screened.candidate, screened.base)]
+    sides = [_fresh(parts, stand, cells.get(lead), promising.seeds) for lead in (promising.candidate, promising.base)]
     effect = compare(sides[0], sides[1], on)
-    seen = EffectSeen(
-        candidate=screened.candidate, base=screened.base, seeds=screened.seeds, effect=effect, number=screened.number
-    )
+    seen = replace(promising, effect=effect)
     return Confirmed(seen=seen, words=in_words(effect, parts.pack.main_metric))
 
 

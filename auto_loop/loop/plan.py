@@ -26,21 +26,25 @@ def plan(snapshot: Snapshot, stage: Stage, now: float) -> tuple[Action, ...]:
     if stage.intent is not Intent.RUN or stage.over:
         return actions if attempts else (*actions, _last(snapshot, stage))
     actions += _launches(snapshot, stage, frozenset(one.job.id for one in cancels), now)
-    if actions or _round_goes_on(snapshot):
+    if actions or _round_goes_on(snapshot, stage):
         return actions
-    if snapshot.queued_in_round:
+    if snapshot.queued if stage.steady else snapshot.queued_in_round:
         return () if snapshot.active else _given_up(snapshot, stage, attempts)
-    return (EndRound(round=snapshot.round),)
+    return () if snapshot.waiting else (EndRound(round=snapshot.round),)
 
 
-def _round_goes_on(snapshot: Snapshot) -> bool:
-    """Whether a job of the round that the loop is in runs: forks of later ones do not keep it open."""
-    return any(job.round <= snapshot.round for job in snapshot.active)
+def _round_goes_on(snapshot: Snapshot, stage: Stage) -> bool:
+    """Whether a job of the round that the loop is in runs: forks of later ones do not keep it open.
+
+    In the steady state there are no rounds, and every job counts.
+    """
+    return any(stage.steady or job.round <= snapshot.round for job in snapshot.active)
 
 
 def _last(snapshot: Snapshot, stage: Stage) -> Action:
     """What a loop does that launches nothing more and of which nothing runs."""
-    if snapshot.queued or stage.over or stage.intent is not Intent.DRAIN:  # a stopped round is decided when resumed
+    left = snapshot.queued or snapshot.waiting
+    if left or stage.over or stage.intent is not Intent.DRAIN:  # a stopped round is decided when resumed
         return Leave(reason=stage.over or "interrupted")
     return EndRound(round=snapshot.round)
 

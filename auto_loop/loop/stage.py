@@ -42,7 +42,8 @@ class Stage:
     `blocked` are free slots that take no job now, by number; `held_back` keeps every job from being launched (no room
     on the disk), in words. `over` says, in words, that the loop's time is over. `signalled` and `killed` are the
     attempts that this supervisor has sent SIGTERM and SIGKILL. `asked` are requests with the jobs they name. `verdicts`
-    are the live rules that say to end an attempt, `warnings` those that are to be told of.
+    are the live rules that say to end an attempt, `warnings` those that are to be told of. `steady`: no round waits for
+    its last job.
     """
 
     slots: Sequence[Slot]
@@ -59,3 +60,4 @@ class Stage:
     asked: Sequence[Asked] = ()
     verdicts: Mapping[AttemptId, Judged] = field(default_factory=dict)
     warnings: Mapping[AttemptId, Sequence[Fired]] = field(default_factory=dict)
+    steady: bool = False
