@@ -10,6 +10,7 @@ VERBS = {
     "analyze-offline": "Summarise the runs below a folder, whoever started them.",
     "report": "Write a study's report again from the ledger.",
     "why": "Say why a job waits, or a GPU is idle.",
+    "explain": "Say why a job's config exists: which rule, which readings, which edits.",
     "replay": "Derive every config of a study again from its ledger, and name what differs.",
     "wait": "Wait until nobody drives a study any more.",
     "stop": "Stop a job or a whole study.",

@@ -14,6 +14,7 @@ from auto_loop.launch.base import LaunchRequest
 from auto_loop.launch.stub import Act
 from auto_loop.ledger.reading import Reading
 from tests.scenario.harness import World
+from tests.scenario.test_storm import NoReport
 
 PACK = """
 [objective]
@@ -90,7 +91,9 @@ LEDGER = "outputs/ledger.sqlite3"
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """Two configs and a pack of every kind of rule; nobody draws a report."""
+    monkeypatch.setattr("auto_loop.assembly.running.Redraw", NoReport)
     made = World(root=tmp_path)
     (tmp_path / "pack.toml").write_text(PACK)
     for at in range(2):
@@ -155,21 +158,27 @@ def test_nothing_but_the_ledger_is_needed(world: World) -> None:
     assert sum(loop.equal for loop in found.loops) > 0
 
 
-def test_forks_and_remedies_come_out_again(world: World) -> None:
-    (world.root / "pack.toml").write_text(PACK + FORK)
+def stormy(world: World) -> None:
+    """A loop whose first job is stopped by a live rule, and whose second runs out of memory."""
 
     def script(request: LaunchRequest) -> Act:
         act = trains(world)(request)
         words = dict(word.split("=", 1) for word in request.argv if "=" in word)
         config = json.loads((world.root / words["--config_path"]).read_text())
         if config["lr"] == 0.1 and config["width"] == 8:
-            act.on_end(request)  # type: ignore[misc] # `trains` sets it
+            assert act.on_end is not None
+            act.on_end(request)
             return Act(duration_s=60.0)
         if config["lr"] == 0.2 and config["width"] == 8:
             return Act(duration_s=5.0, returncode=1, inner="OutOfMemoryError: CUDA out of memory")
         return act
 
     world.run(script, cfgs=("c0.json", "c1.json"), decide=True, rounds=3, concurrency=2, round_size=3)
+
+
+def test_forks_and_remedies_come_out_again(world: World) -> None:
+    (world.root / "pack.toml").write_text(PACK + FORK)
+    stormy(world)
     proposers = {job.origin.proposer for job in world.history().jobs}
     assert {"live rule", "remedy", "rules"} <= proposers
     found = replayed(world)
