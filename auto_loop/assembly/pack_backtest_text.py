@@ -16,6 +16,7 @@ from auto_loop.rules.model import Then
 
 _WIDTH = 118
 _NAME = 60  # characters of a run's name: its end tells the runs apart
+_RULE = 32  # characters of a rule's name in the table of runs: whole below it and in --json
 _FOLLOWED = 12  # pairs of runs that are shown; --json has them all
 
 
@@ -130,8 +131,8 @@ def _run_row(one: Replayed, names: _Names) -> tuple[str, ...]:
         names.short(one.run.name),
         _number(one.value),
         str(len(proposals)),
-        proposals[0].rule if proposals else "-",
-        "-" if stopped is None else f"{stopped.stop.name}, at {stopped.at} of {one.run.last_step}",
+        _clipped(proposals[0].rule) if proposals else "-",
+        "-" if stopped is None else f"{_clipped(stopped.stop.name)}, at {stopped.at} of {one.run.last_step}",
         "-" if stopped is None else "not known" if one.saved is None else _time(one.saved.seconds),
     )
 
@@ -218,6 +219,10 @@ def _columns(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
     widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
     for row in rows:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _clipped(rule: str) -> str:
+    return rule if len(rule) <= _RULE else f"{rule[: _RULE - 1]}…"
 
 
 def _number(value: float | None) -> str:
