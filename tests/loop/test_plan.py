@@ -7,10 +7,15 @@ from auto_loop.domain.job import Attempt, AttemptId, Job, JobId, JobState, StopC
 from auto_loop.domain.request import Request, RequestId
 from auto_loop.domain.slot import Blocked, Device, Gpu, Slot
 from auto_loop.domain.snapshot import Snapshot
-from auto_loop.loop.actions import Answer, Cancel, EndRound, Intent, Launch, Leave, Stop, Terminate, heard
+from auto_loop.loop.actions import Answer, Cancel, EndRound, Intent, Launch, Leave, Stop, Terminate, Warn, heard
+from auto_loop.loop.live import Fired, Judged
 from auto_loop.loop.plan import free_slots, plan
 from auto_loop.loop.pulse import Limits, Pulse
 from auto_loop.loop.stage import Asked, Stage
+from auto_loop.rules.condition import parse_condition
+from auto_loop.rules.facts import Facts
+from auto_loop.rules.model import Stop as Rule
+from auto_loop.rules.template import parse_template
 
 SLOTS = (Slot(index=0, device=Device.CPU), Slot(index=1, device=Device.CPU))
 
@@ -50,7 +55,10 @@ def attempt(number: int, slot: int) -> Attempt:
 
 
 def snapshot(active: tuple[Job, ...] = (), queue: tuple[Job, ...] = ()) -> Snapshot:
-    return Snapshot(study="s", loop=1, round=2, active=active, queue=queue, queued=len(queue), queued_in_round=len(queue), done=0)
+    queued = len(queue)
+    return Snapshot(
+        study="s", loop=1, round=2, active=active, queue=queue, queued=queued, queued_in_round=queued, done=0
+    )
 
 
 def stopped(number: int, slot: int, stop: StopIntent) -> Job:
@@ -258,3 +266,45 @@ def test_who_stops_a_study_of_which_nothing_runs_is_not_told_of_grace() -> None:
     actions = plan(snapshot(queue=(job(1),)), Stage(slots=SLOTS, asked=(Asked(request=request()),)), 5.0)
     (answer,) = [one for one in actions if isinstance(one, Answer)]
     assert answer.text == "nothing runs, and nothing more is launched; `autorun --resume` goes on with the loop"
+
+
+def fired(only: str = "") -> Judged:
+    stop = Rule(name="dead", when=parse_condition("1 > 0"), reason=parse_template("mass is 0"))
+    return Judged(fired=Fired(stop=stop, at=300, facts=Facts()), only=only)
+
+
+def test_a_live_rules_verdict_is_a_stop_with_grace_and_its_words() -> None:
+    running, judged = job(1, 0), fired(only="why")
+    stage = Stage(slots=SLOTS, verdicts={running.attempts[0].id: judged}, grace_s=7.0)
+    text = "live rule 'dead' at step 300: mass is 0 (only stopped: why)"
+    intent = StopIntent(at=50.0, cause=StopCause.RULE, text=text, grace_s=7.0)
+    assert plan(snapshot((running,)), stage, 50.0) == (
+        Stop(attempt=running.attempts[0], stop=intent, verdict=judged),
+        Terminate(attempt=running.attempts[0], kill=False),
+    )
+
+
+def test_what_a_person_or_the_clock_ends_has_no_successor() -> None:
+    running, judged = job(1, 0), fired()
+    for stage in (
+        Stage(slots=SLOTS, verdicts={running.attempts[0].id: judged}, intent=Intent.STOP),
+        Stage(slots=SLOTS, verdicts={running.attempts[0].id: judged}, over="--max-hours 1 is over"),
+    ):
+        (stop, *_) = plan(snapshot((running,)), stage, 50.0)
+        assert isinstance(stop, Stop)
+        assert stop.verdict is None
+    asked = stopped(1, 0, asked_by_person(40.0, 30.0))
+    stage = Stage(slots=SLOTS, verdicts={asked.attempts[0].id: judged})
+    assert all(not isinstance(one, Stop) for one in plan(snapshot((asked,)), stage, 50.0))
+
+
+def test_a_live_rule_that_only_warns_ends_nothing() -> None:
+    running, warning = job(1, 0), fired().fired
+    stage = Stage(slots=SLOTS, warnings={running.attempts[0].id: (warning,)})
+    assert plan(snapshot((running,)), stage, 50.0) == (Warn(attempt=running.attempts[0], warning=warning),)
+
+
+def test_a_warm_job_waits_for_the_one_that_it_starts_from_and_holds_up_nobody() -> None:
+    running, warm, cold = job(1, 0), replace(job(2), warm_from=JobId(1)), job(3)
+    assert plan(snapshot((running,), (warm, cold)), Stage(slots=SLOTS), 50.0) == (Launch(job=cold, slot=SLOTS[1]),)
+    assert plan(snapshot((), (warm,)), Stage(slots=SLOTS), 50.0) == (Launch(job=warm, slot=SLOTS[0]),)

@@ -1,6 +1,7 @@
 """The loop's eye on a run: what is new while it goes on, all of it when it has ended."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -60,3 +61,56 @@ def test_the_url_of_an_online_run_is_found_in_its_log(tmp_path: Path) -> None:
     (tmp_path / "j.log").write_text("wandb: 🚀 View run at https://wandb.ai/me/p/runs/abc\n")
     summary = Watch(tmp_path, PACK, tail_text).summary(job(), attempt(tmp_path))
     assert summary.wandb_url == "https://wandb.ai/me/p/runs/abc"
+
+
+LIVE = parse(
+    '[[stop]]\nname = "low"\nwhen = \'value("mass") < 0.5\'\nafter = 20\nfor = 2\nreason = "{value(\'mass\')}"\n'
+    '[[stop]]\nname = "hush"\nwhen = \'value("mass") < 0.9\'\nthen = "warn"\nreason = "r"\n'
+)
+
+
+def test_live_rules_see_a_run_as_it_comes_and_a_second_watch_the_same(tmp_path: Path) -> None:
+    watch, file = Watch(tmp_path, LIVE, tail_text), tmp_path / "out/j/metrics.jsonl"
+    assert watch.look(job(), attempt(tmp_path)).verdict is None
+    append(file, {"step": 10, "mass": 0.0}, {"step": 20, "mass": 0.1})
+    first = watch.look(job(), attempt(tmp_path))
+    assert (first.verdict, first.latest.step) == (None, 20)
+    assert [one.stop.name for one in first.warnings] == ["hush"]
+    assert watch.latest("out/j").points == 2, "whoever asks, no point is lost to the rules"
+    append(file, {"step": 30, "mass": 0.2})
+    watch.latest("out/j")
+    append(file, {"step": 40, "mass": 9.0})
+    looks = [one.look(job(), attempt(tmp_path)) for one in (watch, Watch(tmp_path, LIVE, tail_text))]
+    for look in looks:
+        assert look.verdict is not None
+        assert look.verdict.text == "live rule 'low' at step 30: 0.2"
+    assert [one.at for one in looks[1].warnings] == [10]
+
+
+def test_a_second_attempt_in_a_folder_of_its_own_begins_anew(tmp_path: Path) -> None:
+    watch = Watch(tmp_path, LIVE, tail_text)
+    append(tmp_path / "out/j/metrics.jsonl", {"step": 20, "mass": 0.0}, {"step": 30, "mass": 0.0})
+    assert watch.look(job(), attempt(tmp_path)).verdict is not None
+    append(tmp_path / "out/j.a2/metrics.jsonl", {"step": 20, "mass": 0.0})
+    second = replace(attempt(tmp_path), id=AttemptId(2), number=2, output_dir="out/j.a2")
+    assert watch.look(job(), second).verdict is None
+
+
+def test_a_long_history_is_judged_in_slices_and_comes_to_its_end(tmp_path: Path) -> None:
+    watch = Watch(tmp_path, LIVE, tail_text)
+    rows = [{"step": step, "mass": 1.0 if step < 2000 else 0.0} for step in range(1, 2002)]
+    append(tmp_path / "out/j/metrics.jsonl", *rows)
+    looks = [watch.look(job(), attempt(tmp_path)) for _ in range(6)]
+    assert looks[0].verdict is None
+    assert looks[-1].verdict is not None
+    assert looks[-1].verdict.at == 2001
+    assert looks[-1].latest.points == 2001
+
+
+def test_a_value_that_came_only_at_the_end_is_no_reading(tmp_path: Path) -> None:
+    watch = Watch(tmp_path, LIVE, tail_text)
+    summary = tmp_path / "out/j/wandb/offline-run-20260101_000000-abc/files/wandb-summary.json"
+    summary.parent.mkdir(parents=True)
+    summary.write_text(json.dumps({"mass": 0.0, "_step": 500}))
+    look = watch.look(job(), attempt(tmp_path))
+    assert look.warnings == ()
