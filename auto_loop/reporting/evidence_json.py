@@ -79,7 +79,8 @@ def rules_to_json(report: Report) -> dict[str, Json]:
     return {
         "track_records": [_record(one) for one in report.rules.records],
         "rules_never_judged": [
-            {"rule": one.rule, "lacked": list(one.lacked), "runs": one.runs} for one in report.rules.unjudged
+            {"rule": one.rule, "lacked": list(one.lacked), "runs": one.runs, "live": one.live}
+            for one in report.rules.unjudged
         ],
     }
 

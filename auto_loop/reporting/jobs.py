@@ -117,9 +117,8 @@ def _against_parent(job: JobReport, report: Report) -> list[str]:
     """The job's cell against its parent's where there are several runs of one, else run against run."""
     effect = report.effects.get(job.id)
     if effect is not None:
-        return [
-            f"- Against its parent, job {job.parent}: {code(report.lens.goal_name)} {screened(effect, confirmed=_was_tried(job, report))}."
-        ]
+        told = screened(effect, confirmed=_was_tried(job, report))
+        return [f"- Against its parent, job {job.parent}: {code(report.lens.goal_name)} {told}."]
     if job.against is None or job.warm_from is not None:
         return []
     return [f"- Against its parent: {compared(job.against, report, job.loop)}."]

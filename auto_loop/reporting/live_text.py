@@ -2,12 +2,13 @@
 
 from auto_loop.domain.job import Outcome
 from auto_loop.reporting import figures
+from auto_loop.reporting.effect_text import listed
 from auto_loop.reporting.job_report import JobReport
 from auto_loop.reporting.markdown import code, cut, fold, inline, table
-from auto_loop.reporting.told import LoopReport, Report
+from auto_loop.reporting.told import LoopReport, Report, Warned
 from auto_loop.reporting.tries import how
 
-# Jobs in sight and behind a fold; warnings in sight; jobs named in the opening.
+# Jobs in sight and behind a fold; rules that warned in sight; jobs named in the opening.
 IN_SIGHT, FOLDED, WARNINGS, NAMED = 8, 100, 6, 4
 _WIDTH = 200
 
@@ -47,10 +48,21 @@ def live_rules(loop: LoopReport, report: Report) -> list[str]:
         lines += [*table(header, rows[:in_sight]), ""]
         if len(rows) > in_sight:
             lines += [*fold(figures.count(len(jobs) - in_sight, "further job"), table(header, rows[in_sight:])), ""]
-    warnings = [f"- job {one.job}: {inline(cut(one.text, _WIDTH))}" for one in loop.warned[:WARNINGS]]
-    if len(loop.warned) > WARNINGS:
-        warnings.append(f"- and {len(loop.warned) - WARNINGS} more")
-    return [*lines, *(["Live rules also said:", "", *warnings, ""] if warnings else [])]
+    return [*lines, *_warnings(loop)]
+
+
+def _warnings(loop: LoopReport) -> list[str]:
+    """What was said of jobs that went on, each rule once with its jobs."""
+    by_rule: dict[str, list[Warned]] = {}
+    for one in loop.warned:
+        by_rule.setdefault(one.rule, []).append(one)
+    told = [
+        f"- {code(rule)} ({cut(listed(sorted({one.job for one in found})), 80)}):"
+        f" {'first: ' if len(found) > 1 else ''}{inline(cut(found[0].text, _WIDTH))}"
+        for rule, found in by_rule.items()
+    ]
+    more = [f"- and {len(told) - WARNINGS} more rules"] if len(told) > WARNINGS else []
+    return ["Live rules also said:", "", *told[:WARNINGS], *more, ""] if told else []
 
 
 def _row(job: JobReport, report: Report) -> list[str]:

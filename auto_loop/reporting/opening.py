@@ -176,7 +176,11 @@ def _silent(loop: LoopReport) -> str:
     """`no rule fired (job 4, job 7)`, a cause once."""
     silences = [record.silence for each in loop.rounds for record in each.silences]
     by_cause = {each.cause: [one.parent for one in silences if one.cause == each.cause] for each in silences}
-    told = {"refused": "every proposal refused", "replaced": "replaced by a remedied job"}
+    told = {
+        "refused": "every proposal refused",
+        "replaced": "replaced by a remedied job",
+        "forked": "followed by a live rule's successor",
+    }
     return "; ".join(f"{inline(told.get(cause, cause))} ({_listed(jobs)})" for cause, jobs in by_cause.items())
 
 

@@ -21,14 +21,14 @@ from auto_loop.reporting.foresight import foreseen
 from auto_loop.reporting.job_report import Comparison, JobReport, job_report
 from auto_loop.reporting.lens import Lens
 from auto_loop.reporting.outside import all_said, said
-from auto_loop.reporting.rule_records import parents_seen, rule_report
-from auto_loop.reporting.runs import Runs, runs_of, seed
+from auto_loop.reporting.rule_records import WITHOUT_METRICS, parents_seen, rule_report
+from auto_loop.reporting.runs import Runs, runs_of
 from auto_loop.reporting.told import Diagnosed, IdleSlot, LoopReport, Report, RoundReport, Warned
 
 T = TypeVar("T")
 # Kinds of events that a report tells of; the rest it knows from the jobs.
 JOB_SETTLED, SLOT_BLOCKED, LIVE_RULE, NOT_FORKED = "job settled", "slot blocked", "live rule", "fork refused"
-TOLD = frozenset({JOB_SETTLED, SLOT_BLOCKED, LIVE_RULE, NOT_FORKED})
+TOLD = frozenset({JOB_SETTLED, SLOT_BLOCKED, LIVE_RULE, NOT_FORKED, WITHOUT_METRICS})
 
 
 def report(history: History, lens: Lens, now: float, *, events: Sequence[Event] = (), undriven: str = "") -> Report:
@@ -66,7 +66,7 @@ def report(history: History, lens: Lens, now: float, *, events: Sequence[Event] 
             lead: effect for lead, cell in runs.cells.items() if (effect := runs.against_parent(cell)) is not None
         },
         confirmations=confirmations,
-        rules=rule_report(history),
+        rules=rule_report(history, events),
         undriven=said(undriven, lens),
     )
 
@@ -95,13 +95,12 @@ def _jobs(history: History, runs: Runs, lens: Lens, now: float, events: Sequence
     settled = {each.job: str(each.detail.get("text", "")) for each in events if each.kind == JOB_SETTLED}
     expected = foreseen(history.proposals, history.summaries, runs, lens)
     forked = {job.fork_of: job.id for job in jobs.values() if job.fork_of is not None}
-    sources = {job.id: job for job in history.jobs}
     return {
         job.id: replace(
             _compared(job, jobs, lens),
             settled=said(settled.get(job.id, ""), lens),
             cell=runs.lead_of.get(job.id, job.cell),
-            seed=seed(sources[job.id], lens),
+            seed=runs.seeds.get(job.id),
             foreseen=expected.get(job.id, ()),
             forked_to=forked.get(job.cell),
         )

@@ -5,17 +5,26 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from auto_loop.domain.decision import DecisionKind, ParentSeen, RulesAsked, rules_asked
+from auto_loop.domain.event import Event
 from auto_loop.domain.history import History, ProposalRecord
+from auto_loop.domain.job import JobId
 from auto_loop.proposers.track_record import TrackRecord
+
+# The kind of the events that name the live rules which a run could not be judged by.
+WITHOUT_METRICS = "live rules without metrics"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unjudged:
-    """A rule whose condition was unknown of every run that it was asked about, and what these runs lacked."""
+    """A rule whose condition was unknown of every run that it was asked about, and what these runs lacked.
+
+    `live`: it is one of those that watch running jobs.
+    """
 
     rule: str
     lacked: tuple[str, ...]
     runs: int
+    live: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,10 +43,11 @@ class _Count:
     improved: int = 0
 
 
-def rule_report(history: History) -> RuleReport:
-    """What a study's decisions say of its rules."""
+def rule_report(history: History, events: Iterable[Event] = ()) -> RuleReport:
+    """What a study's decisions say of its rules, and its events of live rules."""
     records = track_records(history.proposals)
-    return RuleReport(records=records, unjudged=_unjudged(history, {one.rule for one in records}))
+    unjudged = _unjudged(history, {one.rule for one in records})
+    return RuleReport(records=records, unjudged=(*unjudged, *_live_unjudged(history, events)))
 
 
 def track_records(proposals: Iterable[ProposalRecord]) -> tuple[TrackRecord, ...]:
@@ -91,5 +101,27 @@ def _unjudged(history: History, fired: set[str]) -> tuple[Unjudged, ...]:
     )
 
 
+def _live_unjudged(history: History, events: Iterable[Event]) -> tuple[Unjudged, ...]:
+    """Live rules whose metrics no run of the newest loop that has any logged."""
+    lacking: dict[str, dict[JobId, list[str]]] = {}
+    for each in events:
+        rules = each.detail.get("rules")
+        if each.kind == WITHOUT_METRICS and each.job is not None and isinstance(rules, dict):
+            for rule, gaps in rules.items():
+                lacking.setdefault(rule, {})[each.job] = list(map(str, gaps)) if isinstance(gaps, list) else []
+    logged = [job for job in history.jobs if job.id in history.summaries and history.summaries[job.id].metrics]
+    newest = max((job.loop for job in logged), default=0)
+    runs = {job.id for job in logged if job.loop == newest}
+    return tuple(
+        Unjudged(rule=rule, lacked=_each_once(jobs.values()), runs=len(runs), live=True)
+        for rule, jobs in lacking.items()
+        if runs <= jobs.keys()
+    )
+
+
+def _each_once(lists: Iterable[Iterable[str]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(item for each in lists for item in each))
+
+
 def _lacked(rule: str, parents: Sequence[ParentSeen]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(gap for parent in parents for gap in parent.unknown[rule]))
+    return _each_once(parent.unknown[rule] for parent in parents)

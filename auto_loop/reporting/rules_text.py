@@ -66,7 +66,7 @@ def _unjudged(unjudged: tuple[Unjudged, ...]) -> list[str]:
     if not unjudged:
         return []
     head = "Never judged, since no run had what they ask for"
-    lines = [f"- {code(one.rule)} lacked {_lacked(one)}" for one in unjudged]
+    lines = [f"- {'live rule ' if one.live else ''}{code(one.rule)} lacked {_lacked(one)}" for one in unjudged]
     if len(lines) <= 3:
         return [f"{head}:", "", *lines, ""]
     return [*fold(f"{head}: {figures.count(len(lines), 'rule')}", lines), ""]

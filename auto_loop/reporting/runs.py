@@ -1,13 +1,14 @@
 """What a study's runs came to, cell by cell, and how far apart they lie: the numbers that effects are made of. Pure."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from auto_loop.domain.cell import Cell, cells_of, seed_of, values_of
+from auto_loop.domain.cell import Cell, cells_of, seed_of
 from auto_loop.domain.decision import DecisionKind, EffectSeen, effect_seen
 from auto_loop.domain.effect import SCREEN_LEVEL, Effect, Finding, Terms, compare
 from auto_loop.domain.history import History
-from auto_loop.domain.job import CONFIRMATION, Job, JobId
+from auto_loop.domain.job import CONFIRMATION, JobId
 from auto_loop.domain.noise import NoiseFloor, noise_floor
 from auto_loop.domain.summary import Summary
 from auto_loop.reporting.lens import Lens
@@ -15,7 +16,7 @@ from auto_loop.reporting.lens import Lens
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runs:
-    """The cells of a study by their first jobs, and the objective of each run that left one.
+    """The cells of a study by their first jobs, the objective of each run that left one, and the seeds of all.
 
     `lead_of` gives a job's cell; jobs that belong to none (their place was taken) are not in it. `bases` are the first
     jobs of what a loop's cells are held against, with the round from which on; the newest comes last.
@@ -25,13 +26,15 @@ class Runs:
     cells: Mapping[JobId, Cell] = field(default_factory=dict)
     lead_of: Mapping[JobId, JobId] = field(default_factory=dict)
     values: Mapping[JobId, float] = field(default_factory=dict)
+    seeds: Mapping[JobId, int] = field(default_factory=dict)
     bases: Mapping[int, tuple[tuple[int, JobId], ...]] = field(default_factory=dict)
 
     def by_seed(self, cell: Cell) -> dict[int, float]:
         """The values of the cell's runs that trained to the end, by seed; none of a cell that started warm."""
-        if self.lens.seed is None or cell.lead.warm_from is not None:
+        if cell.lead.warm_from is not None:
             return {}
-        return values_of(cell, self.values, self.lens.seed)
+        known = (job.id for job in cell.succeeded if job.id in self.seeds and job.id in self.values)
+        return {self.seeds[job]: self.values[job] for job in known}
 
     def base(self, loop: int, round: int) -> Cell | None:
         """What the cells of a round are held against."""
@@ -74,19 +77,16 @@ class Runs:
 def runs_of(history: History, lens: Lens) -> Runs:
     """All of a study's runs."""
     cells = {cell.lead.id: cell for cell in cells_of(history.jobs)}
-    found = {job: value for job, one in history.summaries.items() if (value := _value(one, lens)) is not None}
+    values = {job: _value(one, lens) for job, one in history.summaries.items()}
+    seeds = {} if lens.seed is None else {job.id: seed_of(job.config, lens.seed) for job in history.jobs}
     return Runs(
         lens=lens,
         cells=cells,
         lead_of={job.id: lead for lead, cell in cells.items() for job in cell.jobs},
-        values=found,
+        values={job: value for job, value in values.items() if value is not None and math.isfinite(value)},
+        seeds={job: seed for job, seed in seeds.items() if seed is not None},
         bases=_bases(history, cells.values()),
     )
-
-
-def seed(job: Job, lens: Lens) -> int | None:
-    """The seed that a job ran under; None where it is not known."""
-    return None if lens.seed is None else seed_of(job.config, lens.seed)
 
 
 def seen_in(history: History, kind: DecisionKind) -> dict[tuple[int, int], EffectSeen]:

@@ -28,9 +28,15 @@ SCHEMA = 1
 def to_json(reports: Iterable[Report]) -> str:
     """The studies of `reports` as one JSON text; rounds from the oldest loop to the newest."""
     studies: dict[str, Json] = {each.study.name: _study(each) for each in reports}
-    whole = _finite({"schema": SCHEMA, "studies": studies})
-    text = json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False)
+    text = _dumped({"schema": SCHEMA, "studies": studies})
     return text.encode("utf-8", "replace").decode() + "\n"
+
+
+def _dumped(whole: Json) -> str:
+    try:
+        return json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False)
+    except ValueError:  # a number that is none: rare, and only then is everything copied
+        return json.dumps(_finite(whole), indent=2, ensure_ascii=False, allow_nan=False)
 
 
 def _finite(value: Json) -> Json:
