@@ -108,9 +108,10 @@ class Facts:
             steps, values = steps[-points:], values[-points:]
         if len(steps) < 2:
             return UNKNOWN
-        centred = steps - steps.mean()
-        spread = float(centred @ centred)
-        return float(centred @ (values - values.mean())) / spread if spread > 0 else UNKNOWN
+        with np.errstate(over="ignore", invalid="ignore"):  # of values near a float's end: then it is unknown
+            centred = steps - steps.mean()
+            spread = float(centred @ centred)
+            return float(centred @ (values - values.mean())) / spread if spread > 0 else UNKNOWN
 
     def recent(self, name: str, metric: str, points: int) -> Value:
         """`delta` or `pct` over the last `points` finite points."""

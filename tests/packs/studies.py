@@ -52,6 +52,22 @@ def witnesses(labels: list[float], embeds: list[float], kl: float = 0.0) -> dict
     return {f"train/ot_{name}": metric(value) for name, value in found.items()}
 
 
+def run(config: dict[str, Any] | None = BASELINE, **metrics: dict[str, Any] | float) -> dict[str, Any]:
+    """A plain summary; a bare number is a metric's last value."""
+    named = {name: metric(found) if isinstance(found, float) else found for name, found in metrics.items()}
+    return {"config": config, "metrics": named}
+
+
+def mass(last: float, **more: dict[str, Any] | float) -> dict[str, dict[str, Any] | float]:
+    return {"train/ot_pi_sum": last, **more}
+
+
+def at_cost(of_mass: float, label: float, embed: float, **more: dict[str, Any] | float) -> dict[str, Any]:
+    """A run of the baseline whose labels and embeddings cost this much, whatever the plan."""
+    found = witnesses([0.0, 0.0, 0.0, label], [embed, 0.0, 0.0, 0.0])
+    return run(**mass(of_mass, **found, **{"train/ot_m_eff": label + embed, "train/ot_s": 2.3, **more}))
+
+
 def trained(tree: dict[str, Any]) -> dict[str, Any]:
     """The plain summary of a run of this config, by the law of mass for a constant cost."""
     loss = tree["ot"]["loss_config"]
