@@ -20,6 +20,7 @@ from benchmarks.contestants import tsp_missing
 from benchmarks.figure import Figure, table
 from benchmarks.growth import event_figures, round_figures
 from benchmarks.idle import idle_figures
+from benchmarks.live_rules import live_rule_figures
 from benchmarks.proposals import COUNT, proposal_figures
 from benchmarks.recovery import recovery_figures
 from benchmarks.schedulers import schedulers
@@ -33,6 +34,7 @@ def main() -> None:
         "recovery": lambda: recovery_figures(asked.killed_jobs, asked.restarts, asked.peers),
         "events": lambda: event_figures(asked.turns),
         "idle": lambda: idle_figures(asked.idle_s),
+        "live": lambda: live_rule_figures(asked.stopped_jobs),
         "rounds": lambda: round_figures(asked.rounds),
         "accelerate": slots.accelerate_figures,
         "help": process.help_figures,
@@ -106,6 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--restarts", type=int, default=5, help="timed restarts of each  [default: 5]")
     parser.add_argument("--turns", type=int, default=5, help="seeded ledgers of each length  [default: 5]")
     parser.add_argument("--idle-s", type=float, default=20, help="seconds of watching idleness  [default: 20]")
+    parser.add_argument("--stopped-jobs", type=int, default=24, help="jobs that a live rule ends  [default: 24]")
     parser.add_argument("--rounds", type=int, default=1000, help="rounds of 8 jobs to weigh  [default: 1000]")
     parser.add_argument("--bad-proposals", type=int, default=COUNT, help=f"fuzzed ones to judge  [default: {COUNT}]")
     parser.add_argument("--peers", type=Path, help="a virtual environment with simple-gpu-scheduler and Optuna")
