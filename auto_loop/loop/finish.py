@@ -121,5 +121,7 @@ def _replace(parts: Parts, job: Job, remedied: Replace) -> tuple[str, JobId]:
         rule=remedied.rule,
         reason=remedied.reason,
         notes=remedied.notes,
+        ahead=job.ahead,
+        warm_from=job.warm_from,
     )
     return queue_child(parts, child)

@@ -14,7 +14,7 @@ import auto_loop.launch
 from auto_loop.domain.decision import DecisionKind, rules_asked
 from auto_loop.domain.event import Event
 from auto_loop.domain.job import FORK as FORK_
-from auto_loop.domain.job import Job, Outcome, StopCause
+from auto_loop.domain.job import REPEAT, Job, Outcome, StopCause
 from auto_loop.domain.proposal import Verdict
 from auto_loop.launch.base import LaunchRequest, Signal
 from auto_loop.launch.stub import Act, StubLauncher
@@ -351,3 +351,53 @@ def test_rules_that_never_had_their_metrics_are_kept_for_the_report(world: World
     (event,) = told
     mine = {name: lacks for name, lacks in dict(event.detail["rules"]).items() if "loss" not in name}  # type: ignore[arg-type] # JSON
     assert mine == {"both": ["weight"]}
+
+
+def test_of_a_configs_repeats_the_first_is_the_parent_and_the_successor_runs_under_as_many_seeds(world: World) -> None:
+    pack(world, FORK)
+    (world.root / "base.json").write_text(json.dumps({"lr": 0.1, "seed": 7}))
+    lasts = iter([90.0, 50.0, 50.0])
+
+    def script(request: LaunchRequest) -> Act:
+        config = world.root / dict(word.split("=", 1) for word in request.argv if "=" in word)["--config_path"]
+        if lr_of(world, request) == 0.1:  # of the repeats the second and third die at once, the first one late
+            append(world, request, masses(*([0.5] * 3 if json.loads(config.read_text())["seed"] == 7 else [0.0] * 3)))
+            return Act(duration_s=next(lasts))
+        append(world, request, masses(*[0.5] * 3))
+        return Act(duration_s=5.0)
+
+    world.run(script, cfgs=("base.json",), decide=True, rounds=2, repeats=3, concurrency=3)
+    jobs = world.history().jobs
+    lead, children = jobs[0], [job for job in jobs if job.round == 2]
+    assert [job.outcome for job in jobs[:3]] == [Outcome.SUCCEEDED, Outcome.STOPPED, Outcome.STOPPED]
+    assert [job.config.data()["seed"] for job in children] == [7, 8, 9]
+    assert [job.origin.proposer for job in children] == [FORK_, REPEAT, REPEAT]
+    assert children[0].origin.parent == lead.id
+    assert all(job.ahead for job in children)
+    rows = [one for one in world.history().proposals if one.proposal.proposer == FORK_]
+    assert [one.verdict for one in rows] == [Verdict.ACCEPTED, Verdict.REFUSED]
+    assert rows[1].reasons == (f"{children[0].name} is its config's changed successor already",)
+
+
+def test_a_successor_that_is_remedied_stays_ahead_and_warm(world: World) -> None:
+    remedy = '[guardrails]\nallow = ["lr"]\n[[remedy]]\nfailure = "out of memory"\nchange = { "lr@mul" = 0.5 }\n'
+    pack(world, FORK + "warm = true\n" + remedy)
+
+    def script(request: LaunchRequest) -> Act:
+        if lr_of(world, request) == 1.1:
+            return Act(duration_s=1.0, returncode=1, inner="OutOfMemoryError: CUDA out of memory")
+        return dying(world, 0.1)(request)
+
+    world.run(script, cfgs=world.configs(1), decide=True, rounds=2)
+    parent, child, remedied = world.history().jobs
+    assert remedied.origin.parent == child.id
+    assert (remedied.round, remedied.ahead, remedied.warm_from) == (2, True, parent.id)
+
+
+def test_a_successor_may_be_stopped_and_followed_in_its_turn(world: World) -> None:
+    pack(world, FORK)
+    world.run(dying(world, 0.1, 1.1), cfgs=world.configs(2), decide=True, rounds=3, concurrency=1)
+    first, second = forks(world)
+    assert [job.round for job in (first, second)] == [2, 3]
+    assert second.origin.parent == first.id
+    assert started(world)[:4] == ["c0", first.name, second.name, "c1"], "long before their rounds"
