@@ -1,6 +1,6 @@
 """Is the round's winner really better than the base? It is asked of runs on fresh seeds, which no choice has seen."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from auto_loop.domain.cell import Cell, seed_of
@@ -118,6 +118,20 @@ def begin(parts: Parts, number: int, confirm: Confirm) -> int:
     parts.ledger.decisions.record(_decision(parts, number, DecisionKind.SCREENING, confirm.seen))
     leads = (_as_lead(parts, number, cell.lead) for cell in (confirm.candidate, confirm.base))
     return sum(queue_repeats(parts, lead, confirm.seen.seeds, CONFIRMATION) for lead in leads)
+
+
+def promising_text(confirm: Confirm, queued: int) -> str:
+    """What people are told of a screening."""
+    names = f"{confirm.candidate.lead.name} against {confirm.base.lead.name}"
+    return f"Promising: {names}, held against each other on fresh seeds next ({queued} jobs)."
+
+
+def confirmed_text(seen: Confirmed, job_of: Callable[[JobId], Job | None]) -> str:
+    """What people are told that the fresh seeds showed."""
+    found = [(number, job_of(number)) for number in (seen.seen.candidate, seen.seen.base)]
+    names = [f"job {number}" if job is None else job.name for number, job in found]
+    follows = "; it is the base from here on" if seen.new_base is not None else "; the base stays"
+    return f"On fresh seeds, {names[0]} against {names[1]}: {seen.words}{follows}."
 
 
 def _as_lead(parts: Parts, number: int, job: Job) -> Lead:

@@ -26,6 +26,7 @@ from auto_loop.loop.pulse import Limits
 from auto_loop.loop.recover import Live, recover
 from auto_loop.loop.rounds import end_round
 from auto_loop.loop.stage import Asked, Stage
+from auto_loop.loop.steady import Steady
 from auto_loop.loop.stops import STOP, wanted
 
 # How long a started attempt's RUNNING, or a summary, may wait to be written down, so that it shares a commit with what
@@ -53,6 +54,7 @@ class Driver:
         self._journal = Journal(parts.study, parts.loop, parts.ledger, parts.observers, parts.workshop.clock)
         self._attempts = Attempts(parts, self._journal)
         self._measuring = Measuring(parts, self._journal)
+        self._steady = Steady(parts, self._journal) if parts.call.steady else None
         self._slots: tuple[SlotState, ...] = ()
         self._intent = Intent.RUN
         self._asked_for = Intent.RUN
@@ -120,7 +122,7 @@ class Driver:
         try:
             with ledger.transaction():
                 ended = self._write_facts()
-                snapshot = ledger.reading.snapshot(self._parts.study, self._parts.loop, len(self._parts.slots) + 1)
+                snapshot = self._snapshot()
                 stage = self._stage(snapshot, passes)
                 actions = self._allowed(plan(snapshot, stage, self._work.clock()))
                 launches = [self._intend(one, passes) for one in actions if isinstance(one, Launch)]
@@ -139,6 +141,25 @@ class Driver:
             self._act(action)
         self._attempts.write_sent()
 
+    def _snapshot(self) -> Snapshot:
+        """The open part of the loop, with what waited queued for the slots that would be idle."""
+        parts, steady = self._parts, self._steady
+        snapshot = parts.ledger.reading.snapshot(parts.study, parts.loop, len(parts.slots) + 1)
+        if steady is None or parts.call.review or not snapshot.waiting or not self._begins(snapshot):
+            return snapshot
+        return steady.fill(snapshot, [live.attempt for live in self._attempts.of_earlier_loops()])
+
+    def _begins(self, snapshot: Snapshot) -> bool:
+        """Whether anything new is begun by now."""
+        asked = max(self._parts.signals.intent, self._asked_for, wanted(tuple(map(_of_nobody, snapshot.requests))))
+        return self._end is None and asked is Intent.RUN and not self._over() and not self._room()
+
+    def _over(self) -> str:
+        """That the loop's time is over, in words."""
+        hours = self._parts.call.max_hours
+        over = 0 < hours * 3600 <= self._work.clock() - self._parts.since
+        return f"--max-hours {hours:g} is over" if over else ""
+
     def _allowed(self, actions: tuple[Action, ...]) -> tuple[Action, ...]:
         """After the loop's end nothing is begun any more."""
         if self._end is None:
@@ -150,7 +171,7 @@ class Driver:
         call, now = self._parts.call, self._work.clock()
         asked = tuple(self._named(request) for request in snapshot.requests)
         self._asked_for = max(self._asked_for, wanted(asked))
-        over = f"--max-hours {call.max_hours:g} is over" if 0 < call.max_hours * 3600 <= now - self._parts.since else ""
+        over = self._over()
         stage = Stage(
             slots=self._parts.slots,
             intent=self._heard(asked),
@@ -166,6 +187,7 @@ class Driver:
             asked=asked,
             verdicts={live.attempt.id: self._judged(live, fired) for live, fired in self._fired()},
             warnings=self._measuring.warnings,
+            steady=call.steady,
         )
         waiting = due(snapshot.queue, now)
         self._next_start = min((job.not_before for job in snapshot.queue if job.not_before > now), default=_NEVER)
@@ -236,6 +258,8 @@ class Driver:
         """
         ended = self._attempts.write()
         self._measuring.write()
+        if self._steady is not None:
+            self._steady.decide(self._measuring.read, self._measuring.summaries)
         return ended
 
     def _write_slots(self, snapshot: Snapshot, stage: Stage, launches: Sequence[Intended]) -> tuple[SlotState, ...]:
@@ -264,6 +288,8 @@ class Driver:
         self._slots = states
         self._attempts.written()
         self._measuring.written()
+        if self._steady is not None:
+            self._steady.committed(self._measuring.summaries)
         self._measuring.add(ended)
 
     def _act(self, action: Action) -> None:
@@ -293,8 +319,24 @@ class Driver:
         self._journal.tell()
         self._end = LoopEnd(reason=reason, finished=False)
 
+    def _end_steady(self, steady: Steady) -> None:
+        """Read what is still unread, and end the loop unless that gives it something to do."""
+        while self._measuring.read_one():
+            pass
+        with self._parts.ledger.transaction():
+            ended = self._write_facts()
+            reason = steady.over()
+        self._committed(ended, self._slots)
+        self._journal.tell()
+        if reason:
+            self._end = LoopEnd(reason=reason, finished=True)
+        self._work.redraw()
+
     def _end_round(self, number: int) -> None:
         """Read what is still unread, let the proposers propose, and queue the next round or end the loop."""
+        if self._steady is not None:
+            self._end_steady(self._steady)
+            return
         self._measuring.finish()
         ended = end_round(self._parts, number, self._measuring.summaries)
         self._measuring.summaries.clear()
@@ -317,8 +359,14 @@ class Driver:
         if self._attempts.exits:
             return
         if self._attempts.unwritten or self._measuring.read_one():
-            self._attempts.wait(_UNWRITTEN_S)
+            if self._attempts.unwritten or self._steady is None:  # what was read is decided at once there
+                self._attempts.wait(_UNWRITTEN_S)
             return
         self._parts.launcher.prepare()
         due_at = min(self._looked_at + _LOOK_PERIOD_S, self._attempts.next_kill(), self._next_start)
         self._attempts.wait(max(0.0, due_at - self._work.clock()))
+
+
+def _of_nobody(request: Request) -> Asked:
+    """A request without the job that it names: those for the whole study need none."""
+    return Asked(request=request)

@@ -33,6 +33,11 @@ class Measuring:
         self.verdicts: dict[AttemptId, Fired] = {}
         self.warnings: dict[AttemptId, tuple[Fired, ...]] = {}
 
+    @property
+    def read(self) -> tuple[JobId, ...]:
+        """The jobs whose runs were read, and whose summaries are not durable yet."""
+        return tuple(job.id for job, _, _ in self._measured)
+
     def add(self, ended: Iterable[tuple[Job, Attempt]]) -> None:
         """Runs that have ended and are to be read."""
         self._unread.extend(ended)

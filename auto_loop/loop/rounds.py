@@ -69,9 +69,7 @@ def _none_taken(parts: Parts, number: int) -> RoundEnd:
 def _confirm(parts: Parts, number: int, confirm: confirming.Confirm, stand: Standing) -> RoundEnd:
     with parts.ledger.transaction():
         queued = confirming.begin(parts, number, confirm)
-    names = f"{confirm.candidate.lead.name} against {confirm.base.lead.name}"
-    text = f"Promising: {names}, held against each other on fresh seeds next ({queued} jobs)."
-    return RoundEnd(events=(_said(parts, text),), reason="")
+    return RoundEnd(events=(_said(parts, confirming.promising_text(confirm, queued)),), reason="")
 
 
 def _decide(parts: Parts, number: int, stand: Standing, confirmed: confirming.Confirmed | None) -> RoundEnd:
@@ -265,11 +263,7 @@ def _refused_row(parts: Parts, to: Record, refusal: Refusal) -> ProposalRecord:
 
 def _confirmed(parts: Parts, seen: confirming.Confirmed | None, jobs: Mapping[JobId, Job]) -> list[Event]:
     """What the fresh seeds showed, in words."""
-    if seen is None:
-        return []
-    names = [jobs[job].name if job in jobs else f"job {job}" for job in (seen.seen.candidate, seen.seen.base)]
-    follows = "; it is the base from here on" if seen.new_base is not None else "; the base stays"
-    return [_said(parts, f"On fresh seeds, {names[0]} against {names[1]}: {seen.words}{follows}.")]
+    return [] if seen is None else [_said(parts, confirming.confirmed_text(seen, jobs.get))]
 
 
 def _decided(

@@ -1,6 +1,6 @@
 """Where a loop stands after a round: its cells, what each run came to, and the base that others are held against."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from auto_loop.domain.cell import Cell, cells_of, is_repeat, pooled, values_of
@@ -48,15 +48,24 @@ def standing(parts: Parts, number: int, summaries: Mapping[JobId, Summary]) -> S
     reading = parts.ledger.reading
     jobs = reading.jobs_of_round(parts.study, parts.loop, number)
     replaced = {job.origin.parent: job for job in jobs if job.origin.proposer == REMEDY and job.origin.parent}
-    base = _cell(parts, base_lead(parts)) if parts.call.repeats > 1 else None
+    stand = standing_of(parts, cells_of(jobs), summaries, jobs)
+    return replace(stand, replaced={job: by for job, by in replaced.items() if job is not None})
+
+
+def standing_of(
+    parts: Parts, cells: Sequence[Cell], summaries: Mapping[JobId, Summary], jobs: Sequence[Job] = ()
+) -> Standing:
+    """How these cells stand; `jobs` are all that are to be known, none when they are those of the cells."""
+    base = base_cell(parts)
+    jobs = tuple(jobs) or tuple(job for cell in cells for job in cell.jobs)
     known = {job.id: job for job in (*jobs, *(base.jobs if base else ()))}
-    return Standing(
-        jobs=jobs,
-        cells=cells_of(jobs),
-        summaries=_summaries(parts, known, summaries),
-        replaced={job: by for job, by in replaced.items() if job is not None},
-        base=base,
-    )
+    kept = _summaries(parts, known, summaries)
+    return Standing(jobs=jobs, cells=tuple(cells), summaries=kept, replaced={}, base=base)
+
+
+def base_cell(parts: Parts) -> Cell | None:
+    """The cell that a winner is held against; None where configs are not repeated."""
+    return _cell(parts, base_lead(parts)) if parts.call.repeats > 1 else None
 
 
 def base_lead(parts: Parts) -> JobId:
