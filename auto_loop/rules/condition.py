@@ -14,7 +14,8 @@
 Functions of a metric, whose name stands in quotes: first last best best_step delta pct n nan_count; slope(m) per
 step; value(m) now or value(m, step) at or before a step; delta, pct and slope also over the last points alone:
 pct(m, points). exists(metric or path), log_matches("regular expression"). abs min max ln log10 exp sqrt round floor
-ceil. Over the items of one `*`: any all count sum max min; every `*` inside one fold stands for the same item.
+ceil. Over the items of one `*`: any all count sum max min; every `*` inside one fold stands for the same item, also
+in a metric's name: sum(features.*.weight * last("cost/*")). In a law `next.PATH` is a value of the changed config.
 
 A missing metric, a missing config value, a statistic that final-only data lacks, a division by zero and anything
 not finite are *unknown*: arithmetic and comparisons with them are unknown, `and`/`or`/`not` follow Kleene, and a rule
