@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from auto_loop.domain.config import Json
+from auto_loop.domain.job import Outcome
 from auto_loop.domain.series import Source
 from auto_loop.domain.summary import Summary
 from auto_loop.readers.base import Point
@@ -172,8 +173,11 @@ def _wanted(pack: Pack) -> frozenset[str]:
 def without_metrics(pack: Pack, summary: Summary) -> dict[str, tuple[str, ...]]:
     """The live rules that could not have fired in an ended run, whatever it did, for want of metrics: which lacked.
 
-    Values that were there only at the end were never seen while the run went on.
+    Values that were there only at the end were never seen while the run went on. Of a run that did not come to its own
+    end nothing is said: what it would have logged, nobody knows.
     """
+    if summary.outcome is not Outcome.SUCCEEDED:
+        return {}
     live = [pack.canonical(name) for name, one in summary.series.items() if one.source is not Source.FINAL_ONLY]
     found: dict[str, tuple[str, ...]] = {}
     for stop in pack.stops:

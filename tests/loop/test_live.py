@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from auto_loop.domain.config import Config
+from auto_loop.domain.job import Outcome
 from auto_loop.domain.series import Source, series_of
 from auto_loop.domain.stats import summarise
 from auto_loop.domain.summary import Summary
@@ -117,7 +118,11 @@ def summary(**columns: Sequence[float]) -> Summary:
         for name, values in columns.items()
     }
     return Summary(
-        run_dir="r", config=Config.of({"lr": 0.001}), series=series, metrics=summarise(series, ALL.direction)
+        run_dir="r",
+        outcome=Outcome.SUCCEEDED,
+        config=Config.of({"lr": 0.001}),
+        series=series,
+        metrics=summarise(series, ALL.direction),
     )
 
 
@@ -202,3 +207,5 @@ def test_a_rule_lacks_metrics_where_without_them_it_could_not_have_fired(
     pack = parse(f'[[stop]]\nname = "s"\nwhen = \'{when}\'\nreason = "r"\n')
     found = without_metrics(pack, summary(a=[1.0], e__1=[1.0]))
     assert found.get("s") == lacks
+    stopped = replace(summary(a=[1.0], e__1=[1.0]), outcome=Outcome.STOPPED)
+    assert without_metrics(pack, stopped) == {}
