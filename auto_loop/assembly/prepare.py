@@ -112,6 +112,7 @@ def prepare(call: AutorunCall, around: Surroundings) -> Prepared:
     if not call.cfgs:
         found.misuses.append(Fault(what="no config was given", where="--cfgs", hint="name at least one config file"))
     found.misuses += _named_twice(call.cfgs)
+    found.misuses += _undecided(call)
     found.misuses += place_faults(call, around.root)
     found.refusals += writing_faults(call, around.root)
     profile = found.attempt(lambda: choose_profile(call, around.root))
@@ -194,6 +195,16 @@ def _named_twice(cfgs: Iterable[str]) -> list[Fault]:
     twice = dict.fromkeys(name for name in names if names.count(name) > 1)
     return [Fault(what="named twice", where=f"--cfgs {name}", hint="one config under several seeds is one file each")
             for name in twice]  # fmt: skip
+
+
+def _undecided(call: AutorunCall) -> list[Fault]:
+    """Options about the rules' proposals, in a call that asks no rules."""
+    if call.decide:
+        return []
+    hint = "give --decide as well: without it the rules propose nothing"
+    given = (("--steady", call.steady), ("--review", call.review))
+    return [Fault(what="it is about proposals, and there will be none", where=option, hint=hint)
+            for option, is_given in given if is_given]  # fmt: skip
 
 
 def _options(call: AutorunCall, profile: Profile, around: Surroundings, found: _Findings) -> RunOptions:

@@ -197,6 +197,27 @@ def _round_decided(detail: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _job_decided(detail: Mapping[str, Any]) -> str:
+    if detail["silence"]:
+        return f"decided  after {detail['job']}: {detail['silence'].splitlines()[0]}"
+    counts = (
+        (detail["waiting"], "fit to run"),
+        (detail["refused"], "refused"),
+        (detail["no_place"], "without a place"),
+    )
+    return f"decided  after {detail['job']}: " + ", ".join(f"{count} {what}" for count, what in counts if count)
+
+
+def _proposal_taken(detail: Mapping[str, Any]) -> str:
+    by = f"  (accepted by {detail['by']})" if detail["by"] else ""
+    return f"next  {detail['child']}  ← {detail['parent']}: {detail['reason']}{by}"
+
+
+def _proposal_turned_away(detail: Mapping[str, Any]) -> str:
+    reasons = "; ".join(str(one).splitlines()[0] for one in detail["reasons"])
+    return f"{detail['verdict']}  proposal {detail['proposal']} ({detail['rule']}): {reasons}"
+
+
 def _said(detail: Mapping[str, Any]) -> str:
     return str(detail["text"])
 
@@ -216,5 +237,8 @@ _LINES: Mapping[str, Callable[[Mapping[str, Any]], str | None]] = {
     "slot blocked": _slot_blocked,
     "job measured": _job_measured,
     "round decided": _round_decided,
+    "job decided": _job_decided,
+    "proposal taken": _proposal_taken,
+    "proposal turned away": _proposal_turned_away,
     "said": _said,
 }

@@ -102,6 +102,13 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Review:
+    """Do as a person says with proposals that wait, and answer."""
+
+    request: Request
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EndRound:
     """Every job of `round` has ended: decide what comes next."""
 
@@ -115,4 +122,4 @@ class Leave:
     reason: str
 
 
-Action: TypeAlias = Launch | Stop | Warn | Terminate | Cancel | Answer | EndRound | Leave
+Action: TypeAlias = Launch | Stop | Warn | Terminate | Cancel | Answer | Review | EndRound | Leave

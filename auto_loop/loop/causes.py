@@ -4,6 +4,7 @@ The driver keeps the causes of its slots in the ledger, so that `why` can answer
 A cause names times of the clock, never a time that is left: it stays the same text until something changes.
 """
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
@@ -23,7 +24,7 @@ class Scene:
 
     `holders` are the names of the jobs that hold slots, by slot, those of earlier loops too. `blocked` is what the gate
     said of free slots. `held_back` says what keeps everything from being launched, empty when nothing does. `zone` is
-    the clock's that people look at; None: the machine's.
+    the clock's that people look at; None: the machine's. `steady`: no round waits for its last job.
     """
 
     snapshot: Snapshot
@@ -32,6 +33,7 @@ class Scene:
     blocked: Mapping[int, Blocked]
     held_back: str = ""
     zone: tzinfo | None = None
+    steady: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +68,7 @@ def _idle(scene: Scene, index: int, open_to_jobs: Sequence[int], now: float) -> 
         return scene.held_back
     snapshot = scene.snapshot
     if not snapshot.queued:
-        return _empty_queue(snapshot)
+        return _empty_queue(snapshot, steady=scene.steady)
     ready = [job.name for job in snapshot.queue if job.not_before <= now]
     place = open_to_jobs.index(index)
     if place < len(ready):
@@ -76,7 +78,15 @@ def _idle(scene: Scene, index: int, open_to_jobs: Sequence[int], now: float) -> 
     return f"every queued job waits for its back-off: {_back_offs(snapshot, now, scene.zone)}"
 
 
-def _empty_queue(snapshot: Snapshot) -> str:
+def _empty_queue(snapshot: Snapshot, *, steady: bool) -> str:
+    if snapshot.waiting:  # in the steady state they are taken at once, unless they are a person's to take
+        waiting = "1 proposal waits" if snapshot.waiting == 1 else f"{snapshot.waiting} proposals wait"
+        return f"no job is queued: {waiting} for a person (`auto-loop review {shlex.quote(snapshot.study)}`)"
+    if steady:
+        nothing = "no job is queued and no proposal waits"
+        if not snapshot.active:
+            return f"{nothing}: what follows is being decided"
+        return f"{nothing}: what follows is decided after {listed([job.name for job in snapshot.active])}"
     if snapshot.active:
         waits = listed([job.name for job in snapshot.active])
         return f"no job is queued: the end of round {snapshot.round} waits for {waits}"

@@ -12,7 +12,20 @@ from auto_loop.domain.request import Request
 from auto_loop.domain.slot import Blocked, Slot, SlotState
 from auto_loop.domain.snapshot import Snapshot
 from auto_loop.launch.gate import Pass
-from auto_loop.loop.actions import Action, Answer, Cancel, EndRound, Intent, Launch, Leave, Stop, Terminate, Warn, heard
+from auto_loop.loop.actions import (
+    Action,
+    Answer,
+    Cancel,
+    EndRound,
+    Intent,
+    Launch,
+    Leave,
+    Review,
+    Stop,
+    Terminate,
+    Warn,
+    heard,
+)
 from auto_loop.loop.attempts import Attempts
 from auto_loop.loop.forks import only_a_stop
 from auto_loop.loop.intents import Intended, intend, warned_before, write_intents
@@ -24,7 +37,7 @@ from auto_loop.loop.parts import Parts, Ticket
 from auto_loop.loop.plan import due, free_slots, plan
 from auto_loop.loop.pulse import Limits
 from auto_loop.loop.recover import Live, recover
-from auto_loop.loop.rounds import end_round
+from auto_loop.loop.rounds import end_round, review_text
 from auto_loop.loop.stage import Asked, Stage
 from auto_loop.loop.steady import Steady
 from auto_loop.loop.stops import STOP, wanted
@@ -65,6 +78,7 @@ class Driver:
         self._told: set[tuple[int, bool]] = set()  # the blocked slots that an event tells of, and whether for good
         self._gpu_lost = False  # the others' numbers may have moved up
         self._lost: dict[int, Blocked] = {}  # as of the last look: none is taken while nothing waits
+        self._waiting = 0  # how many proposals a person was told of
         self._end: LoopEnd | None = None
 
     def run(self) -> LoopEnd:
@@ -137,6 +151,7 @@ class Driver:
             for unused in passes.values():
                 unused.close()
         self._journal.tell()
+        self._tell_of_review(snapshot)
         for action in actions:
             self._act(action)
         self._attempts.write_sent()
@@ -148,6 +163,12 @@ class Driver:
         if steady is None or parts.call.review or not snapshot.waiting or not self._begins(snapshot):
             return snapshot
         return steady.fill(snapshot, [live.attempt for live in self._attempts.of_earlier_loops()])
+
+    def _tell_of_review(self, snapshot: Snapshot) -> None:
+        """Say that proposals wait for a person, once for each that comes."""
+        if self._parts.call.review and snapshot.waiting > self._waiting:
+            self._say(review_text(self._parts.study, snapshot.waiting))
+        self._waiting = snapshot.waiting
 
     def _begins(self, snapshot: Snapshot) -> bool:
         """Whether anything new is begun by now."""
@@ -296,6 +317,8 @@ class Driver:
         match action:
             case Launch() | Cancel() | Answer():
                 return  # done with the turn's commit
+            case Review():  # what was accepted need not wait where a slot is free
+                self._next_start = self._work.clock()
             case Warn(attempt=attempt, warning=warning):
                 self._measuring.told([(attempt.id, warning.stop.name)])
             case Stop(attempt=attempt, stop=stop, verdict=verdict):

@@ -42,12 +42,19 @@ def only_a_stop(parts: Parts, job: Job, fired: Fired) -> str:
     before = [one.name for one in reading.children_of(_lead(parts, job)) if one.origin.proposer == FORK]
     if before:
         return f"{before[0]} is its config's changed successor already"
-    there = [
-        one for one in reading.jobs_of_round(parts.study, parts.loop, job.round + 1) if one.origin.proposer == FORK
-    ]
-    if len(there) >= places(parts):
-        return f"the places of round {job.round + 1} went to other successors ({len(there)} of {places(parts)})"
+    taken = _taken_places(parts, job.round + 1)
+    if taken >= places(parts):
+        whom = "others" if parts.call.steady else "other successors"
+        return f"the places of round {job.round + 1} went to {whom} ({taken} of {places(parts)})"
     return ""
+
+
+def _taken_places(parts: Parts, number: int) -> int:
+    """How many of a round's places are taken: before it is its turn, forks only, but for the steady state."""
+    if parts.call.steady:
+        return len(parts.ledger.reading.firsts_of_round(parts.loop, number))
+    there = parts.ledger.reading.jobs_of_round(parts.study, parts.loop, number)
+    return sum(one.origin.proposer == FORK for one in there)
 
 
 def fork(parts: Parts, journal: Journal, job: Job, fired: Fired) -> None:

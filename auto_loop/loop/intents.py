@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 from auto_loop.domain.config import Json
 from auto_loop.domain.job import Attempt, AttemptId, NewAttempt
 from auto_loop.domain.secrets import masked_words
-from auto_loop.loop.actions import Action, Answer, Cancel, Stop, Warn
+from auto_loop.loop.actions import Action, Answer, Cancel, Review, Stop, Warn
 from auto_loop.loop.forks import fork
 from auto_loop.loop.journal import Journal
 from auto_loop.loop.live import Fired
 from auto_loop.loop.parts import Order, Parts, Ticket
 from auto_loop.loop.recover import Live
+from auto_loop.loop.review import review
 
 LIVE_RULE = "live rule"  # the kind of the event: a live rule fired that only says so
 
@@ -76,6 +77,8 @@ def write_intents(parts: Parts, journal: Journal, actions: Sequence[Action], liv
                 journal.write("job withdrawn", job.id, {"job": job.name, "cause": cause})
             case Answer(request=request, text=text):
                 parts.ledger.requests.answer(request.id, text)
+            case Review(request=request):
+                parts.ledger.requests.answer(request.id, review(parts, journal, request))
             case _:
                 continue  # nothing of it is to be known before it is done
 

@@ -122,5 +122,6 @@ class Measuring:
         self._judge(looks)
         snapshot = self._parts.ledger.reading.snapshot(self._parts.study, self._parts.loop, 0)
         total = snapshot.done + snapshot.queued + len(snapshot.active)
-        detail: dict[str, Json] = {"round": snapshot.round, "rounds": self._parts.call.rounds, "done": snapshot.done}
+        round_now = snapshot.deepest if self._parts.call.steady else snapshot.round
+        detail: dict[str, Json] = {"round": round_now, "rounds": self._parts.call.rounds, "done": snapshot.done}
         self._journal.say("progress", None, {**detail, "total": total, "slots": cells})

@@ -33,7 +33,14 @@ def changed_states(
 ) -> tuple[tuple[SlotState, ...], tuple[SlotState, ...]]:
     """The slots whose state is another than `before`, and all of them as they are now."""
     held_back = stage.over or _INTENTS[stage.intent] or stage.held_back
-    scene = Scene(snapshot=snapshot, slots=stage.slots, holders=holders, blocked=stage.blocked, held_back=held_back)
+    scene = Scene(
+        snapshot=snapshot,
+        slots=stage.slots,
+        holders=holders,
+        blocked=stage.blocked,
+        held_back=held_back,
+        steady=stage.steady,
+    )
     causes = idle_causes(scene, now)
     known = {state.index: state for state in before}
     states = tuple(

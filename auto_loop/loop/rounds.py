@@ -97,8 +97,6 @@ def _decide(parts: Parts, number: int, stand: Standing, confirmed: confirming.Co
             parts.ledger.close_loop(parts.study, parts.loop, reason)
     shown = {**jobs, **{job.id: job for job in stand.jobs}}
     events = [*_confirmed(parts, confirmed, shown), _decided(parts, number, answer, children, shown)]
-    if waits and answer.ruling.accepted:
-        events.append(_said(parts, review_text(parts.study, len(answer.ruling.accepted))))
     if not last and not follows:
         events.append(_said(parts, NO_JOBS))
         events += [_said(parts, f"  {shown[one.parent].name}: {one.cause}: {one.detail}") for one in answer.silences]

@@ -34,7 +34,7 @@ from auto_loop.loop.rounds import (
     silence_of,
 )
 from auto_loop.loop.standing import Standing, base_cell, standing_of
-from auto_loop.loop.waiting import Contender, best_of, full_text, parent_of, room_in, turn_away
+from auto_loop.loop.waiting import Contender, best_of, full_text, parent_of, room_in, with_places
 from auto_loop.proposers.rulebook import rank
 from auto_loop.proposers.spread import Moves, Seat, moves_of
 
@@ -88,8 +88,11 @@ class Steady:
         parts = self._parts
         free = len(free_slots(parts.slots, [job.attempts[-1] for job in snapshot.active], adopted))
         while snapshot.waiting and free > self._ready(snapshot) and self._take_best():
-            snapshot = parts.ledger.reading.snapshot(parts.study, parts.loop, len(parts.slots) + 1)
-        return snapshot
+            snapshot = self._snapshot()
+        return snapshot if snapshot.queued else self._snapshot()
+
+    def _snapshot(self) -> Snapshot:
+        return self._parts.ledger.reading.snapshot(self._parts.study, self._parts.loop, len(self._parts.slots) + 1)
 
     def over(self) -> str:
         """Why the loop, of which nothing runs or is queued, ends here; empty when it does not. Closes it.
@@ -123,19 +126,12 @@ class Steady:
         return sum(job.warm_from not in training for job in due(snapshot.queue, now))
 
     def _take_best(self) -> bool:
-        """Take the best that waits, or turn away what cannot be taken; False when nothing was done."""
-        found = self._parts.ledger.reading.decisions.waiting(self._parts.loop)
-        numbers = {one.round + 1 for one in found}
-        full = {number for number in numbers if not room_in(self._parts, number)}
-        for one in found:
-            if one.round + 1 in full:
-                text = full_text(self._parts, one.round + 1)
-                turn_away(self._parts, self._journal, one, Verdict.NO_PLACE, (text,))
-        left = [one for one in found if one.round + 1 not in full]
+        """Take the best that waits, or say why it cannot be; False when nothing is left to be taken."""
+        left = with_places(self._parts, self._journal)
         if not left:
             self._ranks.clear()
-            return bool(found)
-        taken = {number: self._seats(number) for number in numbers - full}
+            return False
+        taken = {number: self._seats(number) for number in {one.round + 1 for one in left}}
         parents = {one.parent: parent_of(self._parts, one) for one in left}
         self._ranks = {parent: self._rank(job) for parent, job in parents.items()}
         best = best_of((self._contender(one, parents[one.parent]) for one in left), taken)

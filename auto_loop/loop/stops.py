@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from typing import assert_never
 
 from auto_loop.domain.job import Attempt, JobId, JobState, StopCause, StopIntent
-from auto_loop.loop.actions import Answer, Cancel, Intent, Stop, Warn
+from auto_loop.loop.actions import Answer, Cancel, Intent, Review, Stop, Warn
 from auto_loop.loop.pulse import Pulse, overdue
 from auto_loop.loop.stage import Asked, Stage
 
+REVIEW = "review"  # the kind of a request: {"accept": [proposals], "refuse": [proposals], "by": who}
 STOP = "stop"  # the kind of a request: {"job": id or null for the study, "kill": bool, "drain": bool, "by": who}
 
 
@@ -83,8 +84,8 @@ def _by_clock(attempt: Attempt, stage: Stage, now: float) -> StopIntent | None:
 
 def answers(
     asked: Sequence[Asked], attempts: Sequence[Attempt], grace_s: float
-) -> tuple[tuple[Cancel, ...], tuple[Answer, ...]]:
-    """Jobs to take out of the queue, and an answer for every request."""
+) -> tuple[tuple[Cancel, ...], tuple[Answer | Review, ...]]:
+    """Jobs to take out of the queue, and an answer for every request; that to a review says what came of it."""
     running = frozenset(attempt.job for attempt in attempts)
     cancels = {
         one.job.id: Cancel(job=one.job, cause=f"withdrawn by {one.by}")
@@ -92,7 +93,10 @@ def answers(
         if one.request.kind == STOP and one.job is not None and one.job.state is JobState.QUEUED
     }
     return tuple(cancels.values()), tuple(
-        Answer(request=one.request, text=_answer(one, running, grace_s)) for one in asked
+        Review(request=one.request)
+        if one.request.kind == REVIEW
+        else Answer(request=one.request, text=_answer(one, running, grace_s))
+        for one in asked
     )
 
 

@@ -89,12 +89,21 @@ def take(parts: Parts, journal: Journal, record: ProposalRecord, by: str = "") -
         return ""
     (accepted,) = ruling.accepted
     name, child = queue_accepted(parts, parent, accepted, record.round + 1)
-    said = (f"accepted by {by}",) if by else ()
-    kept = replace(record, edits=accepted.edits, reasons=(*accepted.notes, *said))
+    kept = replace(record, edits=accepted.edits, reasons=accepted.notes)
     parts.ledger.decisions.settle(record.id or 0, Verdict.ACCEPTED, child=child, record=kept)
     detail = {"child": name, "parent": parent.name, "reason": record.proposal.reason, "by": by}
     journal.write(TAKEN, child, {"proposal": record.id, **detail})
     return name
+
+
+def with_places(parts: Parts, journal: Journal) -> list[ProposalRecord]:
+    """What waits and could still be taken; the rest is turned away. Call it inside a transaction."""
+    found = parts.ledger.reading.decisions.waiting(parts.loop)
+    full = {number for number in {one.round + 1 for one in found} if not room_in(parts, number)}
+    for one in found:
+        if one.round + 1 in full:
+            turn_away(parts, journal, one, Verdict.NO_PLACE, (full_text(parts, one.round + 1),))
+    return [one for one in found if one.round + 1 not in full]
 
 
 def turn_away(
