@@ -7,10 +7,10 @@ day, on another machine, and when the pack's file has changed since.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from auto_loop.assembly.rulebooks import Rules
-from auto_loop.domain.config import Config
+from auto_loop.assembly.rulebooks import Rules, rules_of
+from auto_loop.domain.config import Config, Json
 from auto_loop.domain.decision import DecisionKind, ParentSeen, RulesAsked
-from auto_loop.domain.errors import RefusedError
+from auto_loop.domain.errors import AutoLoopError, RefusedError
 from auto_loop.domain.fingerprint import Launched
 from auto_loop.domain.job import FORK, Job, JobId
 from auto_loop.domain.proposal import Accepted, Proposal, Refusal, Silence, Verdict
@@ -50,6 +50,17 @@ class Derived:
     silences: tuple[Silence, ...] = ()
     firings: Mapping[JobId, Firing] = field(default_factory=dict)
     proposer: str = RULES
+
+
+def rules_or_why_not(kept: Mapping[str, Json]) -> Rules | str:
+    """The rules that a kept rulebook holds; a text when this program cannot read it any more."""
+    try:
+        return rules_of(kept)
+    except KeyError as error:
+        return f"the kept rulebook lacks pack {error}, which its own extends"
+    except (AutoLoopError, TypeError, ValueError) as error:
+        first = next(iter(str(error).splitlines()), "it is broken")
+        return f"this program cannot read the kept rulebook any more: {first}"
 
 
 def derived(kept: Kept) -> Derived:

@@ -15,7 +15,8 @@ class Difference:
     """One thing that is not as it is derived.
 
     `what` names it ("config", "reason of rule 'halve'"), `place` the first path inside it that differs, "" for the
-    whole. `kept` is what the ledger (or the file) has, `derived` what comes out. `job` and `decision` say where.
+    whole. `kept` is what the ledger (or the file) has, `derived` what comes out. `job` is the one whose config it is
+    about; `parent` the one that a decision was made on, for what became no job.
     """
 
     what: str
@@ -23,6 +24,7 @@ class Difference:
     kept: Json = None
     derived: Json = None
     job: JobId | None = None
+    parent: JobId | None = None
     decision: DecisionId | None = None
 
 

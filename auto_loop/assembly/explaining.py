@@ -9,7 +9,8 @@ from statistics import median
 
 from auto_loop.assembly.conditions_seen import Reading as Seen
 from auto_loop.assembly.conditions_seen import readings_in
-from auto_loop.assembly.rulebooks import Rules, rules_of
+from auto_loop.assembly.deriving import rules_or_why_not
+from auto_loop.assembly.rulebooks import Rules
 from auto_loop.domain.cell import is_repeat
 from auto_loop.domain.config import Config, Json
 from auto_loop.domain.decision import (
@@ -166,10 +167,10 @@ def _rules(reading: Reading, decision: Decision | None) -> tuple[Rules | None, t
     if decision is None:
         return None, ()
     try:
-        return rules_of(reading.decisions.rulebook(decision.rulebook)), ()
-    except (AutoLoopError, ValueError, TypeError) as error:
-        first = str(error).splitlines()[0] if str(error) else "it is broken"
-        return None, (f"the rules of then cannot be read any more: {first}",)
+        rules = rules_or_why_not(reading.decisions.rulebook(decision.rulebook))
+    except AutoLoopError as error:
+        rules = str(error).splitlines()[0]
+    return (None, (rules,)) if isinstance(rules, str) else (rules, ())
 
 
 def _asked_of(decision: Decision | None) -> RulesAsked | None:

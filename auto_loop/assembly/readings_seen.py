@@ -30,7 +30,7 @@ def readings_differ(kept: Kept, summaries: Mapping[JobId, Summary], decision: De
         parent_of(kept, seen.job)
         facts = facts_of(summary, kept.rules.pack.canonical)
         for key, ours, theirs in _differing(seen, facts):
-            yield Difference(what=f"reading {key}", kept=ours, derived=theirs, job=seen.job, decision=decision.id)
+            yield Difference(what=f"reading {key}", kept=ours, derived=theirs, parent=seen.job, decision=decision.id)
 
 
 def _differing(seen: ParentSeen, facts: Facts) -> Iterator[tuple[str, Json, Json]]:

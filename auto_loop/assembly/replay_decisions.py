@@ -28,10 +28,14 @@ class Rows:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
-    """The differences of a decision, and the configs that came of it again, by the job that each was made for."""
+    """The differences of a decision, and the configs that came of it again, by the job that each was made for.
+
+    `broken` says why nothing came of it, where what was kept cannot be read.
+    """
 
     differences: tuple[Difference, ...]
     configs: Mapping[JobId, Config] = field(default_factory=dict)
+    broken: str = ""
 
 
 def compared(kept: Kept, again: Derived, rows: Rows) -> Compared:
@@ -82,14 +86,14 @@ def _of_parents(kept: Kept, again: Derived, rows: Rows) -> Iterator[Difference]:
         firing = again.firings.get(seen.job)
         if firing is None:
             continue
-        yield from _held("readings", dict(seen.readings), dict(firing.readings), rows, seen.job)
+        yield from _held("readings", dict(seen.readings), dict(firing.readings), rows, parent=seen.job)
         diagnoses = [[one.name, one.text] for one in firing.diagnoses]
-        yield from _held("diagnoses", [list(one) for one in seen.diagnoses], diagnoses, rows, seen.job)
+        yield from _held("diagnoses", [list(one) for one in seen.diagnoses], diagnoses, rows, parent=seen.job)
         unknown = {rule: list(gaps) for rule, gaps in firing.unknown.items()}
-        yield from _held("rules that could not be judged", _listed(seen.unknown), unknown, rows, seen.job)
+        yield from _held("rules that could not be judged", _listed(seen.unknown), unknown, rows, parent=seen.job)
         ours, theirs = said.get(seen.job), silences.get(seen.job)
         if not again.by_trainer:  # what the trainer said is in the reasons, and they are not asked again
-            yield from _held("why it gave no next job", _silence(ours), _silence(theirs), rows, seen.job)
+            yield from _held("why it gave no next job", _silence(ours), _silence(theirs), rows, parent=seen.job)
 
 
 def _silence(one: Silence | None) -> Json:
@@ -104,7 +108,7 @@ def _of_proposal(row: ProposalRecord, verdict: Accepted | Refusal, proposer: str
     """What was proposed, and what was said of it."""
     ours, theirs = row.proposal, verdict.proposal
     about = f"rule {theirs.rule!r}"
-    where = row.child or row.parent
+    where = {"job": row.child} if row.child is not None else {"parent": row.parent}
     for what, one, other in (
         ("changes", dict(ours.changes), dict(theirs.changes)),
         ("reason", ours.reason, theirs.reason),
@@ -113,19 +117,19 @@ def _of_proposal(row: ProposalRecord, verdict: Accepted | Refusal, proposer: str
         ("evidence", dict(ours.evidence), dict(theirs.evidence)),
         ("proposer", ours.proposer, proposer),
     ):
-        yield from _held(f"{what} of {about}", one, other, rows, where)
+        yield from _held(f"{what} of {about}", one, other, rows, **where)
     if _is_settled_later(row, verdict, rows):
         return
-    yield from _held(f"verdict on {about}", _as_taken(row.verdict), _verdict(verdict), rows, where)
+    yield from _held(f"verdict on {about}", _as_taken(row.verdict), _verdict(verdict), rows, **where)
     match verdict:
         case Accepted():
-            yield from _held(f"edits of {about}", list(row.edits), list(verdict.edits), rows, where)
-            yield from _held(f"notes on {about}", list(row.reasons), list(verdict.notes), rows, where)
+            yield from _held(f"edits of {about}", list(row.edits), list(verdict.edits), rows, **where)
+            yield from _held(f"notes on {about}", list(row.reasons), list(verdict.notes), rows, **where)
             predicted = dict(verdict.predictions)
-            yield from _held(f"predictions of {about}", dict(row.predictions), predicted, rows, where)
+            yield from _held(f"predictions of {about}", dict(row.predictions), predicted, rows, **where)
         case Refusal():
             reasons = [rows.last] if rows.last and verdict.verdict is Verdict.NO_PLACE else list(verdict.reasons)
-            yield from _held(f"reasons against {about}", list(row.reasons), reasons, rows, where)
+            yield from _held(f"reasons against {about}", list(row.reasons), reasons, rows, **where)
 
 
 def _is_settled_later(row: ProposalRecord, verdict: Accepted | Refusal, rows: Rows) -> bool:
@@ -156,7 +160,7 @@ def _of_child(
         ("reason", origin.reason, accepted.proposal.reason),
         ("proposer", origin.proposer, REPEAT if accepted.repeat else proposer),
     ):
-        yield from _held(what, one, other, rows, child)
+        yield from _held(what, one, other, rows, job=child)
 
 
 def _order(again: Derived, rows: Rows) -> Iterator[Difference]:
@@ -165,19 +169,23 @@ def _order(again: Derived, rows: Rows) -> Iterator[Difference]:
     ours = [list(_name(row.parent, row.proposal)) for row in taken]
     theirs = [list(_name(one.parent, one.proposal)) for one in again.ruling.accepted]
     if rows.decision.kind is DecisionKind.ROUND and len(ours) == len(theirs):
-        yield from _held("order of the accepted", [*ours], [*theirs], rows, None)
+        yield from _held("order of the accepted", [*ours], [*theirs], rows)
 
 
-def _held(what: str, kept: object, derived: object, rows: Rows, job: JobId | None) -> Iterator[Difference]:
+def _held(
+    what: str, kept: object, derived: object, rows: Rows, *, job: JobId | None = None, parent: JobId | None = None
+) -> Iterator[Difference]:
     differing = None if kept == derived and not isinstance(kept, dict | list) else first_difference(kept, derived)  # type: ignore[arg-type] # plain data, tuples aside
     if differing is not None:
         place, ours, theirs = differing
-        yield Difference(what=what, place=place, kept=ours, derived=theirs, job=job, decision=rows.decision.id)
+        yield Difference(
+            what=what, place=place, kept=ours, derived=theirs, job=job, parent=parent, decision=rows.decision.id
+        )
 
 
 def _whole(rows: Rows, name: Named, *, kept: Json, derived: Json) -> Difference:
     what = f"proposal of rule {name[1]!r}"
-    return Difference(what=what, kept=kept, derived=derived, job=name[0], decision=rows.decision.id)
+    return Difference(what=what, kept=kept, derived=derived, parent=name[0], decision=rows.decision.id)
 
 
 def _verdict(verdict: Accepted | Refusal) -> str:

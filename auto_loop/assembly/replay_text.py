@@ -46,6 +46,8 @@ def replay_json(found: Replayed) -> dict[str, Json]:
                 "what": one.what,
                 "job": None if one.job is None else found.names.get(one.job),
                 "job_id": one.job,
+                "parent": None if one.parent is None else found.names.get(one.parent),
+                "parent_id": one.parent,
                 "decision": one.decision,
                 "path": one.place,
                 "kept": one.kept,
@@ -70,6 +72,7 @@ def _loop(one: LoopReplayed) -> Iterator[str]:
 
 def _difference(one: Difference, found: Replayed) -> str:
     about = [f"job {one.job} {found.names.get(one.job, '')}".strip()] if one.job is not None else []
+    about += [f"made on job {one.parent} {found.names.get(one.parent, '')}".strip()] if one.parent is not None else []
     about += [f"decision {one.decision}"] if one.decision is not None else []
     place = f" at {one.place}" if one.place else ""
     head = f"{', '.join(about)}: " if about else ""

@@ -20,6 +20,7 @@ def replay(ctx: click.Context, study: str, ledger: str | None, as_json: bool) ->
     """
     from auto_loop.assembly import replay_text as texts  # only now: --help stays quick
     from auto_loop.assembly.named_files import ledger_file
+    from auto_loop.assembly.replay_ground import gathered
     from auto_loop.assembly.replaying import replay as derived_again
     from auto_loop.assembly.surroundings import Surroundings
     from auto_loop.assembly.why import check_study
@@ -34,6 +35,7 @@ def replay(ctx: click.Context, study: str, ledger: str | None, as_json: bool) ->
             check_study(reading, study)
         except RefusedError as error:
             raise MisuseError(error.faults) from None
-        found = derived_again(reading, study, around.root)
+        ground = gathered(reading, study)
+    found = derived_again(ground, around.root, workers=around.cores)
     say(texts.replay_json(found) if as_json else texts.replay_text(found))
     ctx.exit(DIFFERENT if found.differences else 0)

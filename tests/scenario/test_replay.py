@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from auto_loop.assembly.replay_ground import gathered
 from auto_loop.assembly.replaying import Replayed, replay
 from auto_loop.domain.decision import rules_asked
 from auto_loop.launch.base import LaunchRequest
@@ -124,7 +125,7 @@ def run(world: World, **options: object) -> None:
 
 def replayed(world: World, study: str = "pack") -> Replayed:
     with closing(Reading.open(world.root / LEDGER)) as reading:
-        return replay(reading, study, world.root)
+        return replay(gathered(reading, study), world.root)
 
 
 def change(world: World, statement: str, *values: object) -> None:
