@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from auto_loop.domain.job import Attempt, AttemptId, Job
-from auto_loop.domain.series import Source
 from auto_loop.domain.stats import summarise
 from auto_loop.domain.summary import Summary
 from auto_loop.launch.command import beside
@@ -79,7 +78,7 @@ class Watch:
             seen.step = max(seen.step, point.step)
             seen.points += 1
             seen.values[self._pack.canonical(point.name)] = point.value
-        if seen.rules is not None and seen.cursor is not None and seen.cursor.source is not Source.FINAL_ONLY:
+        if seen.rules is not None:
             seen.rules.feed(points)
         return _latest(seen)
 

@@ -122,7 +122,7 @@ def test_the_ended_attempt_counts_whether_the_job_was_read_before_or_after_its_e
     assert aftermath(before, ended, Terms(), NOW) == aftermath(job(ended), ended, Terms(), NOW)
 
 
-@pytest.mark.parametrize("cause", [StopCause.PERSON, StopCause.JOB_TIMEOUT, StopCause.MAX_HOURS])
+@pytest.mark.parametrize("cause", [StopCause.PERSON, StopCause.JOB_TIMEOUT, StopCause.MAX_HOURS, StopCause.RULE])
 def test_what_was_asked_to_stop_is_not_tried_again_though_it_failed_before_it_heard(cause: StopCause) -> None:
     stop = StopIntent(at=5.0, cause=cause, text="stopped by ann", grace_s=30)
     ended = attempt(1, Outcome.FAILED, Failure.OUT_OF_MEMORY, stop=stop)

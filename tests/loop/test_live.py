@@ -14,7 +14,7 @@ from auto_loop.domain.stats import summarise
 from auto_loop.domain.summary import Summary
 from auto_loop.loop.live import LiveRules, without_metrics
 from auto_loop.readers.base import Point
-from auto_loop.rules.live import fires_at
+from auto_loop.rules.live import Readings, fires_at
 from auto_loop.rules.model import Pack
 from auto_loop.rules.pack import parse
 
@@ -209,3 +209,18 @@ def test_a_rule_lacks_metrics_where_without_them_it_could_not_have_fired(
     assert found.get("s") == lacks
     stopped = replace(summary(a=[1.0], e__1=[1.0]), outcome=Outcome.STOPPED)
     assert without_metrics(pack, stopped) == {}
+
+
+def test_what_is_kept_of_a_metric_is_bounded_and_its_counts_are_those_of_all() -> None:
+    readings = Readings(ALL, None, most=8)
+    for step in range(1, 1001):
+        readings.add("train/loss", step, math.nan if step % 10 == 0 else 1000.0 - step)
+        facts = readings.facts()
+        assert min(step, 8) <= len(facts.series["train/loss"].steps) <= 16
+    kept = readings.facts().series["train/loss"]
+    assert kept.steps.tolist() == list(range(1001 - len(kept.steps), 1001))
+    readings.add("train/loss", 995, 500.0)
+    stats = readings.facts().metrics["train/loss"]
+    assert (stats.first, stats.best, stats.best_step, stats.nan_count, stats.n) == (999.0, 1.0, 999, 100, 901)
+    assert readings.facts().series["train/loss"].values[kept.steps.tolist().index(995)] == 500.0
+    assert kept.values[kept.steps.tolist().index(995)] == 5.0, "what was handed out stays as it was"

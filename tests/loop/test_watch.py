@@ -114,3 +114,14 @@ def test_a_value_that_came_only_at_the_end_is_no_reading(tmp_path: Path) -> None
     summary.write_text(json.dumps({"mass": 0.0, "_step": 500}))
     look = watch.look(job(), attempt(tmp_path))
     assert look.warnings == ()
+
+
+def test_a_second_attempt_in_the_folder_of_the_first_is_judged_by_its_own_log(tmp_path: Path) -> None:
+    asks = parse('[[stop]]\nname = "s"\nwhen = \'log_matches("diverged")\'\nreason = "r"\n')
+    watch = Watch(tmp_path, asks, tail_text)
+    (tmp_path / "j.log").write_text("all is well\n")
+    (tmp_path / "j.a2.log").write_text("it diverged\n")
+    append(tmp_path / "out/j/metrics.jsonl", {"step": 20, "mass": 0.0})
+    assert watch.look(job(), attempt(tmp_path)).verdict is None
+    second = replace(attempt(tmp_path), id=AttemptId(2), number=2, log_file=str(tmp_path / "j.a2.log"))
+    assert watch.look(job(), second).verdict is not None

@@ -6,6 +6,7 @@ import os
 import signal
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -88,7 +89,7 @@ def test_a_job_that_a_live_rule_stops_is_stopped_with_the_rule_and_its_reading(w
     assert attempt.failure is None
     assert [sent for _, sent in launcher.signals] == [Signal.TERM]
     assert world.history().summaries[dead.id].metrics["mass"].n == 5, "it keeps its history"
-    assert attempt.stop.at - (attempt.started_at or 0.0) <= 2.0
+    assert attempt.stop.at - (attempt.started_at or 0.0) < 0.5, "what was on disk at the look is acted on at once"
 
 
 FORK = """
@@ -401,3 +402,36 @@ def test_a_successor_may_be_stopped_and_followed_in_its_turn(world: World) -> No
     assert [job.round for job in (first, second)] == [2, 3]
     assert second.origin.parent == first.id
     assert started(world)[:4] == ["c0", first.name, second.name, "c1"], "long before their rounds"
+
+
+def test_a_successor_does_not_wait_where_a_slot_is_free(world: World) -> None:
+    pack(world, FORK)
+    launcher = StubLauncher(lambda request: replace(dying(world, 0.1)(request), on_term_s=20.0), world.clock)
+    world.run(cfgs=world.configs(1), launcher=launcher, decide=True, rounds=2, concurrency=2)
+    parent, child = world.history().jobs
+    stop = parent.attempts[0].stop
+    assert stop is not None
+    assert stop.at <= child.attempts[0].created_at < stop.at + 0.5
+    assert child.attempts[0].slot != parent.attempts[0].slot
+
+
+def test_jobs_of_an_earlier_loop_are_left_to_themselves(world: World) -> None:
+    pack(world, FORK)
+    requests: list[LaunchRequest] = []
+
+    def script(request: LaunchRequest) -> Act:
+        requests.append(request)
+        return Act(duration_s=50.0)
+
+    def leave(event: Event) -> None:
+        if event.kind == "progress" and len(requests) == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    launcher = StubLauncher(claimed(world, script), world.clock)
+    world.watching.react = leave
+    assert world.run(cfgs=world.configs(1), launcher=launcher) == 130
+    world.watching.react = lambda event: None
+    append(world, requests[0], masses(0.0, 0.0, 0.0, 0.0))
+    world.run(cfgs=world.configs(2)[1:], launcher=launcher, decide=True, rounds=2, concurrency=2)
+    assert Signal.TERM not in {sent for _, sent in launcher.signals}
+    assert world.history().jobs[0].outcome is Outcome.SUCCEEDED
