@@ -86,8 +86,7 @@ class Order:
     @property
     def by(self) -> str:
         """Who asks."""
-        env = self.around.env
-        return f"{env.get('USER') or env.get('LOGNAME') or _account()}@{self.around.host}"
+        return who_asks(self.around)
 
 
 def run_stop(call: StopCall, front: Front, around: Surroundings | None = None) -> int:
@@ -126,6 +125,11 @@ def target_of(reading: Reading, call: StopCall) -> Target:
     if job is None:
         raise no_such(reading, word, call.study)
     return Target(study=job.study, job=job)
+
+
+def who_asks(around: Surroundings) -> str:
+    """The person at this machine, as others are told."""
+    return f"{around.env.get('USER') or around.env.get('LOGNAME') or _account()}@{around.host}"
 
 
 def _account() -> str:

@@ -48,7 +48,7 @@ class LoopView:
     """One loop as `why` shows it. `earlier` are jobs of the study's other loops that still run.
 
     `undriven` says that nobody drives it, empty when somebody does, and `turn` so in few words; `unlisted` counts the
-    queued jobs after `waiting`.
+    queued jobs after `waiting`, `proposals` those that wait, for a person or a free slot.
     """
 
     loop: Loop
@@ -61,6 +61,7 @@ class LoopView:
     earlier: tuple[Job, ...]
     waiting: tuple[Waiting, ...]
     unlisted: int
+    proposals: int = 0
 
     @property
     def open_slots(self) -> tuple[SlotView, ...]:
@@ -119,7 +120,7 @@ def view_of(asked: Question, loop: Loop, *, newest: bool) -> LoopView:
     waiting = (Waiting(job=job, cause=waiting_cause(job, at, line, asked.now)) for at, job in enumerate(snapshot.queue))
     return LoopView(
         loop=loop,
-        round=snapshot.round,
+        round=snapshot.deepest if loop.flags.get("steady") else snapshot.round,
         supervisor=supervisor,
         standing=standing(supervisor, asked.here),
         undriven=nobody,
@@ -128,6 +129,7 @@ def view_of(asked: Question, loop: Loop, *, newest: bool) -> LoopView:
         earlier=earlier,
         waiting=tuple(waiting),
         unlisted=snapshot.queued - len(snapshot.queue),
+        proposals=snapshot.waiting,
     )
 
 

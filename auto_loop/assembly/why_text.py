@@ -1,5 +1,6 @@
 """What `why` found, as text for people and as JSON for programs."""
 
+import shlex
 from collections.abc import Iterator, Sequence
 
 from auto_loop.assembly.supervisors import Standing
@@ -76,7 +77,17 @@ def _slot_line(view: LoopView, slot: SlotView, now: float, width: int = 0, *, wh
 
 
 def _waiting_lines(view: LoopView, now: float) -> Iterator[str]:
-    """The first job's cause whole, those behind it in one line, and each back-off on its own."""
+    """The first job's cause whole, those behind it in one line, and each back-off on its own; then proposals."""
+    yield from _job_lines(view, now)
+    if view.proposals:
+        number = "1 proposal waits" if view.proposals == 1 else f"{view.proposals} proposals wait"
+        if view.loop.flags.get("review"):
+            yield f"  {number} for a person: `auto-loop review {shlex.quote(view.loop.study)}`"
+        else:
+            yield f"  {number} for a free slot"
+
+
+def _job_lines(view: LoopView, now: float) -> Iterator[str]:
     ready = [one for one in view.waiting if one.job.not_before <= now]
     backing_off = [one for one in view.waiting if one.job.not_before > now]
     if view.undriven and view.waiting:
@@ -153,6 +164,7 @@ def _loop_json(view: LoopView) -> dict[str, Json]:
         "slots": [_slot_json(slot) for slot in view.open_slots],
         "waiting": [{"job": one.job.name, "id": one.job.id, "cause": one.cause} for one in view.waiting],
         "unlisted": view.unlisted,
+        "proposals": view.proposals,
         "earlier": [{"job": job.name, "id": job.id, "loop": job.loop} for job in view.earlier],
     }
 

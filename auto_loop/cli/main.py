@@ -14,6 +14,7 @@ VERBS = {
     "replay": "Derive every config of a study again from its ledger, and name what differs.",
     "wait": "Wait until nobody drives a study any more.",
     "stop": "Stop a job or a whole study.",
+    "review": "See the proposals that wait for a person, and accept or refuse them.",
     "pack": "Try a pack of rules: check it, test it on cases, hold it against old runs.",
 }
 
