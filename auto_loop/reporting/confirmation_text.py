@@ -51,7 +51,7 @@ def confirmations(report: Report) -> list[str]:
         ]
         for one in shown
     ]
-    header = ["No.", "Loop", "Winner", "Base", "Fresh seeds", "Effect", "What followed"]
+    header = ["No.", "Loop", "Candidate", "Base", "Fresh seeds", "Effect", "What followed"]
     left_out = len(report.confirmations) - len(shown)
     more = ["", f"{figures.count(left_out, 'earlier one')} in the JSON beside this report."] if left_out else []
     return ["## Confirmations on fresh seeds", "", *table(header, rows), *more, ""]

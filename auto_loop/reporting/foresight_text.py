@@ -58,7 +58,7 @@ def predicted_line(loop: LoopReport) -> list[str]:
     waiting = sum(each.waits for each in found)
     score = f"{hits} of {len(known)} within a factor of e" if known else "nothing measured yet"
     tail = f"; {waiting} to be measured" if waiting and known else ""
-    shown = sorted(known, key=lambda each: (each.aimed, each.child), reverse=True)
+    shown = [each for each in known if each.aimed][::-1] or known[::-1]  # what was aimed at tells most
     lines = [f"  - job {each.child}: {_in_words(each)}" for each in shown[:PREDICTIONS]]
     return [f"- **Predicted against measured**: {score}{tail}{':' if lines else '.'}", *lines]
 
