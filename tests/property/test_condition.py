@@ -16,7 +16,8 @@ from auto_loop.rules.template import parse_template
 
 WORDS = """and or not ( ) , + - * / % ** < <= > >= == != = & 0 1 2.5 1e-6 1e308 1e999 .5 true null "m" 'q' "(" "
     last first best pct slope value exists log_matches any all sum count max min round ln exp a a.b a.0
-    a.*.c a.*.*.c a["x y"] a..b item.w last("m") value("m",3) any(a.*.c>1) max(a.*.c) any(a.*.c>last("m/*")) next.a.*.c ln(0) 1/0 \n # é ✗"""
+    a.*.c a.*.*.c a["x y"] a..b item.w last("m") value("m",3) any(a.*.c>1) max(a.*.c)
+    any(a.*.c>last("m/*")) next.a.*.c ln(0) 1/0 \n # é ✗"""
 PIECES = st.sampled_from(WORDS.split())
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),

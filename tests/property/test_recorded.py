@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from auto_loop.domain.config import Config
@@ -90,7 +90,7 @@ def kept(readings: Any) -> Any:
     return json.loads(json.dumps(readings, allow_nan=False))
 
 
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(runs(ODD_NAMES, st.none() | ODD_CONFIGS), ODD_CONFIGS)
 def test_an_odd_pack_says_the_same_from_recorded_readings(run: Summary, changed: dict[str, Any]) -> None:
     fired = fire(ODD, run, {"also": 7})
@@ -104,7 +104,7 @@ def test_an_odd_pack_says_the_same_from_recorded_readings(run: Summary, changed:
 ACT_NAMES = st.sampled_from(sorted({*ACT.metrics, *ACT.aliases}))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(runs(ACT_NAMES, st.sampled_from([None, BASELINE])))
 def test_the_shipped_pack_says_the_same_from_recorded_readings(run: Summary) -> None:
     fired = fire(ACT, run)
