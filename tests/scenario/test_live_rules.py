@@ -435,3 +435,20 @@ def test_jobs_of_an_earlier_loop_are_left_to_themselves(world: World) -> None:
     world.run(cfgs=world.configs(2)[1:], launcher=launcher, decide=True, rounds=2, concurrency=2)
     assert Signal.TERM not in {sent for _, sent in launcher.signals}
     assert world.history().jobs[0].outcome is Outcome.SUCCEEDED
+
+
+def test_what_a_look_finds_is_acted_on_before_the_next_wait(world: World) -> None:
+    pack(world, DEAD)
+    written: list[float] = []
+
+    def dies(event: Event) -> None:
+        if event.kind == "progress" and len(world.watching.of("progress")) == 5:
+            append(world, world.requests[0], masses(0.0, 0.0, 0.0, 0.0))
+            written.append(world.clock.now)
+
+    world.watching.react = dies
+    world.run(lambda request: Act(duration_s=50.0), cfgs=world.configs(1))
+    (job,) = world.history().jobs
+    stop = job.attempts[0].stop
+    assert stop is not None
+    assert stop.at - written[0] <= 1.1
