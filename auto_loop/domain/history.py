@@ -34,18 +34,6 @@ class ProposalRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RuleCounts:
-    """What became of one rule's proposals: how many there were, became jobs, could be measured against their parents,
-    and were better."""
-
-    rule: str
-    fired: int
-    accepted: int
-    measured: int
-    improved: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class SilenceRecord:
     """That a job gave no next job, in which round, and why."""
 

@@ -8,9 +8,10 @@ from sqlite3 import Row
 from auto_loop.domain.config import Json
 from auto_loop.domain.decision import Decision, DecisionId, DecisionKind
 from auto_loop.domain.errors import RefusedError
-from auto_loop.domain.history import ProposalRecord, RuleCounts
+from auto_loop.domain.history import ProposalRecord
 from auto_loop.domain.job import JobId
 from auto_loop.domain.proposal import Verdict
+from auto_loop.domain.track_record import TrackRecord
 from auto_loop.ledger.connection import Connection
 from auto_loop.ledger.failures import sound
 from auto_loop.ledger.rows import mapping_of, proposal_of, text_of
@@ -48,10 +49,10 @@ class DecisionReading:
         """The loop's proposals that wait for a slot or a person, in the order in which they came."""
         return tuple(proposal_of(row) for row in self._db.rows("waiting_proposals", loop=loop))
 
-    def rule_counts(self, study: str) -> tuple[RuleCounts, ...]:
+    def track_records(self, study: str) -> tuple[TrackRecord, ...]:
         """What became of each rule's proposals, over all of the study's loops."""
         return tuple(
-            RuleCounts(
+            TrackRecord(
                 rule=row["rule"],
                 fired=row["fired"],
                 accepted=row["accepted"],

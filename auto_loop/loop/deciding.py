@@ -1,7 +1,7 @@
 """One asking of the rules: from parents to verdicts, and all of it kept, so that it can be derived again."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from auto_loop.domain.config import Config
@@ -9,11 +9,11 @@ from auto_loop.domain.decision import Decision, DecisionId, DecisionKind, Parent
 from auto_loop.domain.history import History
 from auto_loop.domain.job import Job, JobId
 from auto_loop.domain.proposal import Refusal, Silence, Verdict
+from auto_loop.domain.track_record import shift
 from auto_loop.loop.parts import Parts
 from auto_loop.proposers.base import Candidate
 from auto_loop.proposers.panel import Limits, Ruling, judge
 from auto_loop.proposers.rulebook import Rulebook
-from auto_loop.proposers.track_record import TrackRecord, shift
 from auto_loop.rules.laws import predictions
 from auto_loop.rules.model import Pack
 from auto_loop.rules.recorded import facts_of_readings
@@ -69,8 +69,7 @@ def ask(parts: Parts, question: Question) -> Answer:
 
 def priority_shifts(parts: Parts) -> dict[str, int]:
     """What the rules' track records add to their priorities."""
-    counts = parts.ledger.reading.decisions.rule_counts(parts.study)
-    found = {one.rule: shift(TrackRecord(**asdict(one))) for one in counts}
+    found = {one.rule: shift(one) for one in parts.ledger.reading.decisions.track_records(parts.study)}
     return {rule: by for rule, by in found.items() if by}
 
 

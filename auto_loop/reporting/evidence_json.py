@@ -5,7 +5,7 @@ from dataclasses import asdict
 from auto_loop.domain.config import Json
 from auto_loop.domain.effect import Effect, Finding
 from auto_loop.domain.noise import NoiseFloor
-from auto_loop.proposers.track_record import TrackRecord, never_helps
+from auto_loop.domain.track_record import TrackRecord, never_helps
 from auto_loop.reporting.cells import CellReport, ConfirmationReport
 from auto_loop.reporting.foresight import Foreseen
 from auto_loop.reporting.told import Diagnosed, Report, Warned

@@ -8,7 +8,7 @@ from auto_loop.domain.decision import DecisionKind, ParentSeen, RulesAsked, rule
 from auto_loop.domain.event import Event
 from auto_loop.domain.history import History, ProposalRecord
 from auto_loop.domain.job import JobId
-from auto_loop.proposers.track_record import TrackRecord
+from auto_loop.domain.track_record import TrackRecord
 
 # The kind of the events that name the live rules which a run could not be judged by.
 WITHOUT_METRICS = "live rules without metrics"

@@ -1,6 +1,6 @@
 """The rules of a study in Markdown: what became of their proposals, and which could never be judged."""
 
-from auto_loop.proposers.track_record import TrackRecord, never_helps
+from auto_loop.domain.track_record import TrackRecord, never_helps
 from auto_loop.reporting import figures
 from auto_loop.reporting.markdown import code, fold, inline, table
 from auto_loop.reporting.rule_records import RuleReport, Unjudged

@@ -132,7 +132,7 @@ def test_a_rule_is_counted_over_all_of_the_study(ledger: Ledger) -> None:
     ledger.record_proposal(proposed(parent, rule="", verdict=Verdict.REFUSED))
     ledger.decisions.improved(children[0], improved=True)
     ledger.decisions.improved(children[1], improved=False)
-    found = ledger.reading.decisions.rule_counts(STUDY)
+    found = ledger.reading.decisions.track_records(STUDY)
     counts = [(one.rule, one.fired, one.accepted, one.measured, one.improved) for one in found]
     assert counts == [("double", 1, 0, 0, 0), ("halve", 4, 3, 2, 1)]
     assert [one.improved for one in ledger.reading.history(STUDY).proposals[:3]] == [True, False, None]

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from auto_loop.domain.track_record import TrackRecord
 from auto_loop.ledger.reading import Reading
-from auto_loop.proposers.track_record import TrackRecord
 from auto_loop.reporting.rule_records import track_records
 from tests.reporting.repeated import drawn, section, study
 
@@ -96,7 +96,7 @@ def test_a_prediction_that_is_off_by_more_than_a_factor_of_e_is_a_miss(tmp_path:
 def test_rules_are_shown_with_what_became_of_them(revived: tuple[str, Any, Path]) -> None:
     text, found, root = revived
     reading = Reading.open(root / "outputs/ledger.sqlite3")
-    counts = {one.rule: one for one in reading.decisions.rule_counts("pack")}
+    counts = {one.rule: one for one in reading.decisions.track_records("pack")}
     shown = track_records(reading.history("pack").proposals)
     reading.close()
     assert {one.rule for one in shown} == counts.keys()

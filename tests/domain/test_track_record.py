@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auto_loop.proposers.track_record import LARGEST_SHIFT, TrackRecord, never_helps, shift
+from auto_loop.domain.track_record import LARGEST_SHIFT, TrackRecord, never_helps, shift
 
 
 def record(measured: int, improved: int) -> TrackRecord:
