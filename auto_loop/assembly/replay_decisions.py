@@ -124,9 +124,12 @@ def _of_proposal(row: ProposalRecord, verdict: Accepted | Refusal, proposer: str
     match verdict:
         case Accepted():
             yield from _held(f"edits of {about}", list(row.edits), list(verdict.edits), rows, **where)
-            yield from _held(f"notes on {about}", list(row.reasons), list(verdict.notes), rows, **where)
+            said = row.reasons[: len(verdict.notes)] if row.verdict is Verdict.WAITING else row.reasons
+            yield from _held(f"notes on {about}", list(said), list(verdict.notes), rows, **where)
             predicted = dict(verdict.predictions)
             yield from _held(f"predictions of {about}", dict(row.predictions), predicted, rows, **where)
+        case Refusal(verdict=Verdict.NO_PLACE) if rows.decision.kind is DecisionKind.JOB:
+            return  # where the places of its round went is no matter of this decision
         case Refusal():
             reasons = [rows.last] if rows.last and verdict.verdict is Verdict.NO_PLACE else list(verdict.reasons)
             yield from _held(f"reasons against {about}", list(row.reasons), reasons, rows, **where)
@@ -135,7 +138,7 @@ def _of_proposal(row: ProposalRecord, verdict: Accepted | Refusal, proposer: str
 def _is_settled_later(row: ProposalRecord, verdict: Accepted | Refusal, rows: Rows) -> bool:
     """Whether something else than the panel spoke last: a person or a free slot of a proposal that waited, or a fork
     for which there was no place any more."""
-    turned_down = row.verdict is Verdict.REFUSED and isinstance(verdict, Accepted)
+    turned_down = row.verdict in (Verdict.REFUSED, Verdict.NO_PLACE) and isinstance(verdict, Accepted)
     return turned_down and (rows.decision.kind is not DecisionKind.ROUND or bool(row.edits))
 
 
