@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from auto_loop.assembly.deriving import Kept, derived, rules_or_why_not
-from auto_loop.assembly.differences import NOT_THERE, Difference
+from auto_loop.assembly.differences import NOT_THERE, Difference, first_difference, plain
 from auto_loop.assembly.readings_seen import readings_differ
 from auto_loop.assembly.replay_decisions import Compared, Rows, compared
 from auto_loop.assembly.rulebooks import Rules
-from auto_loop.domain.config import Config, FieldTypes
-from auto_loop.domain.decision import Decision, DecisionId, DecisionKind, rules_asked
+from auto_loop.domain.config import Config, FieldTypes, Json
+from auto_loop.domain.decision import Decision, DecisionId, DecisionKind, RulesAsked, rules_asked
 from auto_loop.domain.errors import AutoLoopError
 from auto_loop.domain.history import History, ProposalRecord
 from auto_loop.domain.job import Job, JobId
@@ -49,10 +49,10 @@ def gathered(reading: Reading, study: str) -> Ground:
         try:
             kept = reading.decisions.rulebook(name)
         except AutoLoopError as error:
-            rules[name] = str(error).splitlines()[0]
+            rules[name], own[name] = str(error).splitlines()[0], f"unreadable ({str(error).splitlines()[0]})"
             continue
         text = json.dumps(kept, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-        own[name] = sha256(text.encode()).hexdigest()
+        own[name] = sha256(text.encode(errors="surrogatepass")).hexdigest()
         rules[name] = rules_or_why_not(kept)
     return Ground(
         history=history,
@@ -74,15 +74,16 @@ def kept_otherwise(ground: Ground) -> Iterator[Difference]:
     for name, own in ground.own.items():
         if own != name:
             what = "rulebook: it is not what was kept under its fingerprint"
-            yield Difference(what=what, kept=f"fingerprint {own[:12]}", derived=f"fingerprint {name[:12]}")
+            kept = own if " " in own else f"fingerprint {own[:12]}"
+            yield Difference(what=what, kept=kept, derived=f"fingerprint {name[:12]}")
     sound: dict[str, str] = {}
     for job in ground.history.jobs:
-        kept = ground.fingerprints.get(job.id, "")
+        fingerprint = ground.fingerprints.get(job.id, "")
         if job.config.text not in sound:
-            sound[job.config.text] = _fault_of(job.config, kept)
+            sound[job.config.text] = _fault_of(job.config, fingerprint)
         if fault := sound[job.config.text]:
             what = "kept config: it is not what was kept under its fingerprint"
-            yield Difference(what=what, kept=fault, derived=f"fingerprint {kept[:12]}", job=job.id)
+            yield Difference(what=what, kept=fault, derived=f"fingerprint {fingerprint[:12]}", job=job.id)
 
 
 def _fault_of(config: Config, fingerprint: str) -> str:
@@ -144,6 +145,17 @@ def _numbered(number: int) -> Compared | str:
     return one_again(ground, rows[number])
 
 
+def _odd(asked: RulesAsked, decision: Decision) -> Iterator[Difference]:
+    """Where the decision is not written as decisions are: what was not understood would be passed over."""
+    if differing := first_difference(plain(dict(decision.detail)), asked.to_json()):
+        place, kept, again = differing
+        yield Difference(what="decision", place=place, kept=kept, derived=again, decision=decision.id)
+    for seen in asked.parents:
+        if decision.kind is not DecisionKind.FORK and seen.job not in seen.repeats:
+            said: list[Json] = [*seen.repeats]
+            yield Difference(what="runs seen", kept=said, derived=seen.job, parent=seen.job, decision=decision.id)
+
+
 def one_again(ground: Ground, rows: Rows) -> Compared | str:
     """One decision made again and compared; a text says why it cannot be."""
     rules = ground.rules[rows.decision.rulebook]
@@ -152,10 +164,11 @@ def one_again(ground: Ground, rows: Rows) -> Compared | str:
     try:
         asked = rules_asked(rows.decision.detail)
         kept = Kept(kind=rows.decision.kind, asked=asked, rules=rules, jobs=ground.jobs)
+        odd = _odd(asked, rows.decision)
         found = compared(kept, derived(kept), rows)
         is_fork = rows.decision.kind is DecisionKind.FORK  # its run went on, so that its summary says something else
         seen = () if is_fork else readings_differ(kept, ground.history.summaries, rows.decision)
-        return Compared(differences=(*seen, *found.differences), configs=found.configs)
+        return Compared(differences=(*odd, *seen, *found.differences), configs=found.configs)
     except (AutoLoopError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         # A changed byte may make anything of what was kept.
         said = error.faults[0].render() if isinstance(error, AutoLoopError) else f"it cannot be read ({error})"
