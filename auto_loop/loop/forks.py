@@ -170,7 +170,7 @@ def _readings(parts: Parts, asked: _Asked) -> dict[str, Json]:
     found = readings_of(read_by(asked.fired.stop), facts)
     config = facts.config or {}
     both: Facts = replace(facts, config={**config, NEXT: config})
-    return dict(sorted((found | readings_of(law_expressions(parts.pack), both)).items()))
+    return dict(sorted((found | readings_of(law_expressions(parts.pack), both, of_any=True)).items()))
 
 
 def _queue(parts: Parts, asked: _Asked, accepted: Accepted) -> tuple[str, JobId]:

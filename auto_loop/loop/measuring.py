@@ -2,15 +2,19 @@
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from auto_loop.domain.config import Json
 from auto_loop.domain.job import Attempt, AttemptId, Job, JobId
+from auto_loop.domain.series import Series
 from auto_loop.domain.summary import Summary
 from auto_loop.loop.journal import Journal
 from auto_loop.loop.live import Fired, without_metrics
 from auto_loop.loop.parts import Look, Parts
 from auto_loop.loop.pulse import Pulse, felt
 from auto_loop.loop.recover import Live
+from auto_loop.rules.live import concerns
+from auto_loop.rules.recorded import metrics_read
 
 UNJUDGED = "live rules without metrics"  # the kind of the event
 
@@ -28,6 +32,7 @@ class Measuring:
         self._unread: deque[tuple[Job, Attempt]] = deque()
         self._measured: list[tuple[Job, AttemptId, Summary]] = []
         self._told: set[tuple[AttemptId, str]] = set()
+        self._read_by_pack = metrics_read(parts.pack)
         self.summaries: dict[JobId, Summary] = {}
         self.pulses: dict[AttemptId, Pulse] = {}
         self.verdicts: dict[AttemptId, Fired] = {}
@@ -49,7 +54,7 @@ class Measuring:
         job, attempt = self._unread.popleft()
         summary = self._parts.meter.summary(job, attempt)
         if self._parts.call.decide:  # only the rules want the series, and these weigh
-            self.summaries[job.id] = summary
+            self.summaries[job.id] = replace(summary, series=self._asked_for(summary.series))
         self._measured.append((job, attempt.id, summary))
         metric = self._parts.pack.main_metric
         stats = summary.metrics.get(metric)
@@ -63,6 +68,10 @@ class Measuring:
         }
         self._journal.say("job measured", job.id, detail)
         return True
+
+    def _asked_for(self, series: Mapping[str, Series]) -> dict[str, Series]:
+        """The series that the pack reads: a round's others would only weigh."""
+        return {name: one for name, one in series.items() if concerns(self._read_by_pack, frozenset({name}))}
 
     def write(self) -> None:
         """The summaries into the open transaction; `written` when that is durable."""

@@ -55,6 +55,12 @@ def readings_of_pack(pack: Pack, facts: Facts) -> dict[str, Json]:
     return dict(sorted(found.items()))
 
 
+def metrics_read(pack: Pack) -> frozenset[str]:
+    """The metrics that anything in the pack reads of an ended run, under its own names; `*` in one is any text."""
+    laws = (one for law in pack.laws for one in (law.value, law.when) if one)
+    return frozenset(pack.canonical(name) for one in (*_expressions(pack), *laws) for name in one.metrics)
+
+
 def evidence(expressions: Iterable[Expression], facts: Facts) -> dict[str, Json]:
     """The metric readings in the expressions with their values, null for unknown; `steps` says at which steps."""
     found = readings_of(expressions, facts)
