@@ -24,6 +24,7 @@ from benchmarks.live_rules import live_rule_figures
 from benchmarks.proposals import COUNT, proposal_figures
 from benchmarks.recovery import recovery_figures
 from benchmarks.schedulers import schedulers
+from benchmarks.steady import steady_figures
 
 
 def main() -> None:
@@ -40,6 +41,7 @@ def main() -> None:
         "help": process.help_figures,
         "memory": process.memory_figures,
         "wandb": reader_figures,
+        "steady": lambda: steady_figures(asked.steady_rounds, asked.times),
         "proposals": lambda: proposal_figures(asked.bad_proposals),
     }
     unknown = [name for name in asked.names if name not in measures]
@@ -110,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--idle-s", type=float, default=20, help="seconds of watching idleness  [default: 20]")
     parser.add_argument("--stopped-jobs", type=int, default=24, help="jobs that a live rule ends  [default: 24]")
     parser.add_argument("--rounds", type=int, default=1000, help="rounds of 8 jobs to weigh  [default: 1000]")
+    parser.add_argument("--steady-rounds", type=int, default=12, help="rounds of the searches  [default: 12]")
     parser.add_argument("--bad-proposals", type=int, default=COUNT, help=f"fuzzed ones to judge  [default: {COUNT}]")
     parser.add_argument("--peers", type=Path, help="a virtual environment with simple-gpu-scheduler and Optuna")
     parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
