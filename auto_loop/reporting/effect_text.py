@@ -87,13 +87,14 @@ def noise_line(loop: LoopReport, lens: Lens) -> list[str]:
     where = f", from loop {loop.noise_of}" if loop.noise_of != loop.loop.number else ""
     cells = figures.count(noise.cells, "config", "configs")
     paired = (
-        f", of a difference under one seed {deviation(noise.paired_sd)} ({noise.paired_df})"
+        f", of a difference under one seed {deviation(noise.paired_sd)} ({noise.paired_df} degrees)"
         if noise.paired_sd is not None
         else ""
     )
+    alike = " under one seed" if noise.paired_sd is not None else ""
     return [
-        f"- **Noise floor** of {code(lens.goal_name)}: ±{deviation(width)}; in nine cases of ten two single runs lie no"
-        f" further apart by their seeds alone. Standard deviation {deviation(noise.sd)} (from {cells},"
+        f"- **Noise floor** of {code(lens.goal_name)}: ±{deviation(width)}; in nine cases of ten two single runs{alike}"
+        f" lie no further apart by chance. Standard deviation of a run {deviation(noise.sd)} (from {cells},"
         f" {noise.df} degrees of freedom{where}){paired}."
     ]
 

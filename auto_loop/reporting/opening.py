@@ -135,8 +135,10 @@ def _against_first(loop: LoopReport, cell: CellReport, lens: Lens) -> str:
 
 def _worth(cell: CellReport, first: CellReport | None, loop: LoopReport) -> str:
     """What such a difference is worth."""
+    if cell.n > 1 and cell.base is None:
+        return "it is the base itself"
     if cell.n > 1:
-        return "chosen because it came out so, which only fresh seeds can confirm"
+        return "picked out because it came out so, and that only fresh seeds can confirm"
     if first is None or first.mean is None or cell.mean is None:
         width = reach(loop.noise)
         return f"one seed each, {'noise not known' if width is None else f'noise floor ±{figures.number(width)}'}"

@@ -23,20 +23,25 @@ from auto_loop.reporting.job_report import JobReport
 from auto_loop.reporting.told import LoopReport, Report, RoundReport
 
 SCHEMA = 1
+# Jobs of all studies up to which the text is laid out to be read by eye: that takes ten times as long, and beyond it
+# nobody reads a file of ten million characters.
+READ_BY_EYE = 1000
 
 
 def to_json(reports: Iterable[Report]) -> str:
     """The studies of `reports` as one JSON text; rounds from the oldest loop to the newest."""
-    studies: dict[str, Json] = {each.study.name: _study(each) for each in reports}
-    text = _dumped({"schema": SCHEMA, "studies": studies})
+    found = list(reports)
+    studies: dict[str, Json] = {each.study.name: _study(each) for each in found}
+    by_eye = sum(len(each.known) for each in found) <= READ_BY_EYE
+    text = _dumped({"schema": SCHEMA, "studies": studies}, 2 if by_eye else None)
     return text.encode("utf-8", "replace").decode() + "\n"
 
 
-def _dumped(whole: Json) -> str:
+def _dumped(whole: Json, indent: int | None) -> str:
     try:
-        return json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False)
+        return json.dumps(whole, indent=indent, ensure_ascii=False, allow_nan=False)
     except ValueError:  # a number that is none: rare, and only then is everything copied
-        return json.dumps(_finite(whole), indent=2, ensure_ascii=False, allow_nan=False)
+        return json.dumps(_finite(whole), indent=indent, ensure_ascii=False, allow_nan=False)
 
 
 def _finite(value: Json) -> Json:

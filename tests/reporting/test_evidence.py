@@ -1,5 +1,6 @@
 """What a report claims of studies that really ran: cells, effects, predictions, causes and rules' records."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,10 @@ import pytest
 
 from auto_loop.domain.track_record import TrackRecord
 from auto_loop.ledger.reading import Reading
+from auto_loop.reporting.lens import Lens
+from auto_loop.reporting.report import report
 from auto_loop.reporting.rule_records import track_records
+from auto_loop.reporting.to_json import to_json
 from tests.reporting.repeated import drawn, section, study
 
 CLAIMS = re.compile(r"\b(better|best|improv\w*|winner|worse)\b", re.IGNORECASE)
@@ -122,6 +126,19 @@ def test_the_noise_floor_says_from_how_much_it_is_known(revived: tuple[str, Any,
         r"- \*\*Noise floor\*\* of `eval/l1`: ±0\.0\d+; .*\(from 3 configs, \d+ degrees of freedom\)", text
     )
     assert found["loops"][0]["noise_floor"]["cells"] == 3
+
+
+def test_a_summary_of_thousands_of_jobs_is_the_same_json_without_its_layout(
+    revived: tuple[str, Any, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading = Reading.open(revived[2] / "outputs/ledger.sqlite3")
+    whole = report(reading.history("pack"), Lens(), 1.0)
+    reading.close()
+    laid_out = to_json([whole])
+    monkeypatch.setattr("auto_loop.reporting.to_json.READ_BY_EYE", 3)
+    bare = to_json([whole])
+    assert laid_out.count("\n") > 100 * bare.count("\n")
+    assert json.loads(laid_out) == json.loads(bare)
 
 
 def test_without_an_effect_the_report_says_that_none_was_detected(tmp_path: Path) -> None:
