@@ -62,15 +62,17 @@ def fork(parts: Parts, journal: Journal, job: Job, fired: Fired) -> None:
 
     Of a config's repeats the first job is the parent, whichever of them was stopped.
     """
+    none_left = only_a_stop(parts, job, fired)  # another of this very commit may have taken the last place
+    if none_left:  # nobody was asked: there is no decision to be derived again
+        _tell_none(journal, job, fired, (none_left,))
+        return
     parent = _lead(parts, job)
     asked = _Asked(parent=parent, job=job, fired=fired)
     changes, unknown = computed(fired.stop.changes, fired.facts)
     proposal = _proposal(asked, changes)
-    none_left = only_a_stop(parts, job, fired)  # another of this very commit may have taken the last place
     ruling, by_trainer = Ruling(accepted=(), refused=()), ""
-    if none_left or unknown:
-        lacking = (f"{one} cannot be computed: a reading or a value of the config is unknown" for one in unknown)
-        told = (none_left,) if none_left else tuple(lacking)
+    if unknown:
+        told = tuple(f"{one} cannot be computed: a reading or a value of the config is unknown" for one in unknown)
     else:
         ruling, by_trainer = _ruled(parts, asked, proposal)
         told = (by_trainer,) if by_trainer else tuple(one for refusal in ruling.refused for one in refusal.reasons)
@@ -86,13 +88,17 @@ def fork(parts: Parts, journal: Journal, job: Job, fired: Fired) -> None:
     )
     if told:
         parts.ledger.record_proposal(record)
-        journal.write(NOT_FORKED, job.id, {"job": job.name, "rule": fired.stop.name, "reasons": list(told)})
+        _tell_none(journal, job, fired, told)
         return
     (accepted,) = ruling.accepted
     name, child = _queue(parts, asked, accepted)
     parts.ledger.record_proposal(_taken(record, accepted, child))
     detail: dict[str, Json] = {"job": job.name, "child": name, "rule": fired.stop.name, "reason": proposal.reason}
     journal.write(FORKED, child, {**detail, "edits": list(accepted.edits), "warm": fired.stop.warm})
+
+
+def _tell_none(journal: Journal, job: Job, fired: Fired, reasons: tuple[str, ...]) -> None:
+    journal.write(NOT_FORKED, job.id, {"job": job.name, "rule": fired.stop.name, "reasons": list(reasons)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -201,8 +201,9 @@ def test_successors_take_no_more_places_than_the_round_has(world: World) -> None
     assert len(forks(world)) == 2
     assert len([job for job in world.history().jobs if job.round == 2]) == 2
     assert [job.outcome for job in world.history().jobs[:3]] == [Outcome.STOPPED] * 3
-    rows = [one for one in world.history().proposals if one.proposal.proposer == FORK_]
-    assert rows[2].reasons == ("the places of round 2 went to other successors (2 of 2)",)
+    (told,) = world.watching.of("fork refused")
+    assert told.detail["reasons"] == ["the places of round 2 went to other successors (2 of 2)"]
+    assert [one.kind for one in world.history().decisions].count(DecisionKind.FORK) == 2
 
 
 def test_of_two_rules_at_one_step_the_first_in_the_pack_decides_and_a_warning_goes_along(world: World) -> None:
@@ -375,9 +376,10 @@ def test_of_a_configs_repeats_the_first_is_the_parent_and_the_successor_runs_und
     assert [job.origin.proposer for job in children] == [FORK_, REPEAT, REPEAT]
     assert children[0].origin.parent == lead.id
     assert all(job.ahead for job in children)
-    rows = [one for one in world.history().proposals if one.proposal.proposer == FORK_]
-    assert [one.verdict for one in rows] == [Verdict.ACCEPTED, Verdict.REFUSED]
-    assert rows[1].reasons == (f"{children[0].name} is its config's changed successor already",)
+    (row,) = [one for one in world.history().proposals if one.proposal.proposer == FORK_]
+    assert row.verdict is Verdict.ACCEPTED
+    (told,) = world.watching.of("fork refused")
+    assert told.detail["reasons"] == [f"{children[0].name} is its config's changed successor already"]
 
 
 def test_a_successor_that_is_remedied_stays_ahead_and_warm(world: World) -> None:
