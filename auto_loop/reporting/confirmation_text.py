@@ -82,7 +82,7 @@ def confirmation(one: RoundReport, report: Report) -> list[str]:
 
 def _told(one: ConfirmationReport, report: Report) -> str:
     sides = f"{_name(one.candidate, report)} against {_name(one.base, report)}"
-    return f"{sides} on seeds {_seeds(one)}: {_shown(one, report)}"
+    return f"{sides} on seeds {_seeds(one)}, {code(report.lens.goal_name)}: {_shown(one, report)}"
 
 
 def _shown(one: ConfirmationReport, report: Report) -> str:

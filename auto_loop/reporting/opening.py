@@ -94,7 +94,7 @@ def _furthest(loop: LoopReport, report: Report) -> list[str]:
     job, what = cell.lead, "mean measured" if cell.n > 1 else "measured"
     return [
         f"- **{end} {code(lens.goal_name)} {what}**: **{measured(cell, lens)}**, {_who(cell)} of round {job.round}."
-        f" {_against_first(loop, cell, lens)}",
+        f" {_against_first(loop, cell, report)}",
         f"  - config {code(job.cfg)}",
         f"  - output {code(job.output_dir)}",
         *([f"  - how it came about: {told}"] if (told := how_it_came_about(job, report)) else []),
@@ -110,16 +110,17 @@ def _who(cell: CellReport) -> str:
     return f"job {cell.lead.id} {code(cell.lead.name)}"
 
 
-def _against_first(loop: LoopReport, cell: CellReport, lens: Lens) -> str:
+def _against_first(loop: LoopReport, cell: CellReport, report: Report) -> str:
     """The furthest against the furthest of the first round, said no more strongly than the runs can bear."""
+    lens = report.lens
     way = "higher" if lens.extreme == "highest" else "lower"
     first, start = loop.rounds[0].best, loop.rounds[0].number
     if first is None or first.mean is None or cell.mean is None:
-        return f"No job of the first round can be compared with it; {_worth(cell, None, loop)}."
+        return f"No job of the first round can be compared with it; {_worth(cell, None, loop, report)}."
     if cell.lead.round == start:
         later = any(each.best for each in loop.rounds[1:])
         told = f"No later round went {way}" if later else "No later round has a value to compare"
-        return f"{told}; {_worth(cell, None, loop)}."
+        return f"{told}; {_worth(cell, None, loop, report)}."
     gap = abs(cell.mean - first.mean)
     share = f" ({abs(100 * gap / first.mean):.3g} %)" if first.mean else ""
     small = (
@@ -129,15 +130,18 @@ def _against_first(loop: LoopReport, cell: CellReport, lens: Lens) -> str:
     )
     return (
         f"That is {figures.number(gap)}{share} {way} than the {lens.extreme} of round {start}"
-        f" ({figures.number(first.mean)}, job {first.lead.id}): {_worth(cell, first, loop)}.{small}"
+        f" ({figures.number(first.mean)}, job {first.lead.id}): {_worth(cell, first, loop, report)}.{small}"
     )
 
 
-def _worth(cell: CellReport, first: CellReport | None, loop: LoopReport) -> str:
+def _worth(cell: CellReport, first: CellReport | None, loop: LoopReport, report: Report) -> str:
     """What such a difference is worth."""
     if cell.n > 1 and cell.base is None:
         return "it is the base itself"
     if cell.n > 1:
+        tried = [one for one in report.confirmations if one.candidate == cell.lead.cell and one.effect is not None]
+        if tried:
+            return f"fresh seeds {'confirm' if tried[-1].is_better else 'do not confirm'} it, as said above"
         return "picked out because it came out so, and that only fresh seeds can confirm"
     if first is None or first.mean is None or cell.mean is None:
         width = reach(loop.noise)

@@ -1,6 +1,7 @@
 """Text from outside (reasons, causes, files), fit to be shown: secrets masked, the project's own folder left out."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import PurePath
 
 from auto_loop.domain.secrets import masked
@@ -17,7 +18,13 @@ def near(file: str, root: str) -> str:
 
 def said(text: str, lens: Lens) -> str:
     """`text` with secrets masked, and files of the project without the way to the project."""
-    return masked(text.replace(f"{lens.root}/", "") if lens.root else text, lens.secrets)
+    return _masked(text.replace(f"{lens.root}/", "") if lens.root else text, lens.secrets)
+
+
+@lru_cache(maxsize=10_000)
+def _masked(text: str, known: tuple[str, ...]) -> str:
+    """A study says the same edits and reasons over and over; each is looked through once."""
+    return masked(text, known)
 
 
 def all_said(texts: Iterable[str], lens: Lens) -> tuple[str, ...]:

@@ -53,6 +53,7 @@ def test_better_is_said_of_what_fresh_seeds_confirmed_and_of_nothing_else(revive
     assert all("seeds 4–6" in line or "| 4–6 |" in line for line in claims), claims
     assert claims[0].startswith("- **Better, confirmed on fresh seeds**: job ")
     assert "the winner is the base from the next round on" in text
+    assert ": fresh seeds confirm it, as said above." in text
     (confirmation,) = found["confirmations"]
     assert confirmation["effect"]["finding"] == "better"
     assert confirmation["screened"]["finding"] == "promising"
