@@ -14,16 +14,18 @@ _WIDTH = 240
 
 
 def diagnosis_line(loop: LoopReport) -> list[str]:
-    """List items of the opening: the causes that the newest runs showed, each once with its jobs."""
-    newest = next((one for one in reversed(loop.rounds) if one.diagnosed), None)
-    if newest is None:
-        return []
-    causes = _by_cause(newest.diagnosed)
-    told = [f"{_cause(name, found)}" for name, found in list(causes.items())[:CAUSES]]
-    more = [f"  - and {len(causes) - CAUSES} more, below"] if len(causes) > CAUSES else []
+    """List items of the opening: the causes that the first runs showed, and the newest; each once with its jobs."""
+    shown = [one for one in loop.rounds if one.diagnosed]
+    return [line for one in shown[:1] + shown[1:][-1:] for line in _diagnosed_after(one)]
+
+
+def _diagnosed_after(one: RoundReport) -> list[str]:
+    causes = _by_cause(one.diagnosed)
+    told = [_cause(name, found) for name, found in list(causes.items())[:CAUSES]]
     if len(told) == 1:
-        return [f"- **Diagnosis** after round {newest.number}: {told[0]}"]
-    return [f"- **Diagnosis** after round {newest.number}:", *(f"  - {each}" for each in told), *more]
+        return [f"- **Diagnosis** after round {one.number}: {told[0]}"]
+    more = [f"  - and {len(causes) - CAUSES} more, below"] if len(causes) > CAUSES else []
+    return [f"- **Diagnosis** after round {one.number}:", *(f"  - {each}" for each in told), *more]
 
 
 def diagnoses(one: RoundReport) -> list[str]:

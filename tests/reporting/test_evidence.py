@@ -73,6 +73,7 @@ def test_a_cause_is_told_in_words_at_the_top_and_in_its_round(single: tuple[str,
     text, found = single
     told = "**cost far above s** (job 1): the cost is 400 times s: only cloning trains"
     assert f"- {told}" in section(text, "### Round 1")
+    assert f"- **Diagnosis** after round 1: {told}" in text
     assert "- **Diagnosis** after round 2: **cost far above s** (job 3): the cost is 383" in text
     assert found["rounds"][0]["diagnoses"][0]["name"] == "cost far above s"
 
