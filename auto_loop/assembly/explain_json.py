@@ -3,7 +3,7 @@
 from dataclasses import asdict
 
 from auto_loop.assembly.differences import plain
-from auto_loop.assembly.explaining import Asked, Explained, Fired, Foreseen, Held
+from auto_loop.assembly.explained import Asked, Explained, Fired, Foreseen, Held
 from auto_loop.domain.config import Json
 from auto_loop.domain.effect import in_words
 from auto_loop.domain.history import ProposalRecord

@@ -5,9 +5,10 @@ import math
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from typing import assert_never
 
 from auto_loop.assembly.conditions_seen import Reading
-from auto_loop.assembly.explaining import Asked, Change, Explained, Fired, Foreseen, Held
+from auto_loop.assembly.explained import Asked, Change, Explained, Fired, Foreseen, Held
 from auto_loop.domain.config import Json
 from auto_loop.domain.decision import DecisionKind
 from auto_loop.domain.effect import Finding, in_words
@@ -116,7 +117,7 @@ def _failed(job: Job | None) -> str:
 
 
 def _rule(fired: Fired) -> Iterator[str]:
-    yield f"{fired.rule or '(no name)'}" + (f" (purpose: {fired.group})" if fired.group else "")
+    yield f"{fired.rule or '(no name)'}" + (f" (purpose: {fired.group})" if fired.group not in ("", fired.rule) else "")
     if fired.condition:
         since = ""
         if fired.at_least is not None:
@@ -201,24 +202,31 @@ def _effect(one: Held, metric: str) -> str:
 
 
 def _others(found: Explained) -> Iterator[str]:
+    """Each with its edits; those that went without for one reason stand together below it."""
+    said = ""
     for one in found.others[:OTHERS]:
-        yield _other(one, found)
+        head = _became(one, found)
+        if head != said:
+            yield head
+        said = head
+        who = one.proposal.rule or one.proposal.proposer
+        changes = (f"{key}={_short(value)}" for key, value in one.proposal.changes.items())
+        yield f"  {who}: {', '.join(one.edits) or ', '.join(changes)}"
     if len(found.others) > OTHERS:
         yield f"and {len(found.others) - OTHERS} more"
 
 
-def _other(one: ProposalRecord, found: Explained) -> str:
-    who = one.proposal.rule or one.proposal.proposer
-    edits = ", ".join(one.edits) or ", ".join(f"{key}={_short(value)}" for key, value in one.proposal.changes.items())
+def _became(one: ProposalRecord, found: Explained) -> str:
+    why = "; ".join(reason.splitlines()[0] for reason in one.reasons)
     match one.verdict:
         case Verdict.ACCEPTED:
-            became = f"became {_named(found, one.child)}" if one.child is not None else "taken, not launched yet"
-            return f"{became}  {who}: {edits}"
+            return f"became {_named(found, one.child)}" if one.child is not None else "taken, not launched yet"
         case Verdict.WAITING:
-            return f"waits  {who}: {edits}"
+            return f"waits: {why}" if why else "waits"
         case Verdict.REFUSED | Verdict.NO_PLACE:
-            why = "; ".join(reason.splitlines()[0] for reason in one.reasons)
-            return f"{one.verdict.value}  {who}: {edits}  ({why})"
+            return f"{one.verdict.value}: {why}" if why else one.verdict.value
+        case _:
+            assert_never(one.verdict)
 
 
 def _unknown(asked: Asked) -> Iterator[str]:

@@ -4,19 +4,17 @@ All of it is read from the ledger; the rules are those of the kept rulebook, not
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from statistics import median
 
-from auto_loop.assembly.conditions_seen import Reading as Seen
 from auto_loop.assembly.conditions_seen import readings_in
 from auto_loop.assembly.deriving import rules_or_why_not
+from auto_loop.assembly.explained import Asked, Change, Explained, Fired, Foreseen, Held
 from auto_loop.assembly.rulebooks import Rules
 from auto_loop.domain.cell import is_repeat
-from auto_loop.domain.config import Config, Json
+from auto_loop.domain.config import Config
 from auto_loop.domain.decision import (
     Decision,
     DecisionKind,
-    EffectSeen,
     ParentSeen,
     RulesAsked,
     effect_seen,
@@ -31,101 +29,6 @@ from auto_loop.ledger.reading import Reading
 from auto_loop.rules.condition import Expression
 from auto_loop.rules.model import Changes, Computed
 from auto_loop.rules.recorded import facts_of_readings
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fired:
-    """The rule that made the config: its condition with what each reading came to, its computed values, and its rank.
-
-    `at_least` are, for a live rule, the step from which it counts and how many readings in a row it needs.
-    """
-
-    rule: str
-    reason: str
-    priority: int = 0
-    shift: int = 0
-    group: str = ""
-    condition: str = ""
-    readings: tuple[Seen, ...] = ()
-    computed: tuple[tuple[str, str, Json], ...] = ()
-    evidence: Mapping[str, Json] = field(default_factory=dict)
-    at_least: tuple[int, int] | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """The asking of the rules: when, after what, by which pack, and what it saw of the parent.
-
-    `runs` are the jobs whose runs were taken together; `unknown` the rules that could not be judged, with what they
-    lacked.
-    """
-
-    decision: Decision
-    event: str
-    pack: str
-    runs: tuple[Job, ...] = ()
-    diagnoses: tuple[tuple[str, str], ...] = ()
-    unknown: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """A value that differs from the parent's; None in `old` or `new` with its flag False: it was not there."""
-
-    path: str
-    old: Json
-    new: Json
-    was_there: bool = True
-    is_there: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Foreseen:
-    """What a law expected of a metric, and the median of what the config's `runs` came to; None while none has."""
-
-    metric: str
-    predicted: float
-    measured: float | None = None
-    runs: int = 0
-
-    @property
-    def in_nats(self) -> bool:
-        """Whether the metric is a logarithm already."""
-        return "log_" in self.metric.rpartition("/")[2]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
-    """A config held against the base: as it was screened, or as it was confirmed."""
-
-    kind: DecisionKind
-    seen: EffectSeen
-    candidate: str
-    base: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Explained:
-    """Why a job's config exists. `descent` are its ancestors, oldest first, and itself; `others` what else was proposed
-    of the same parent in the same decision; `lacking` says what is not known, and why."""
-
-    job: Job
-    descent: tuple[Job, ...]
-    metric: str = ""
-    asked: Asked | None = None
-    fired: Fired | None = None
-    record: ProposalRecord | None = None
-    changes: tuple[Change, ...] = ()
-    foreseen: tuple[Foreseen, ...] = ()
-    others: tuple[ProposalRecord, ...] = ()
-    held: tuple[Held, ...] = ()
-    names: Mapping[JobId, str] = field(default_factory=dict)
-    lacking: tuple[str, ...] = ()
-
-    @property
-    def parent(self) -> Job | None:
-        """The job that its config was made of."""
-        return self.descent[-2] if len(self.descent) > 1 else None
 
 
 def explain(reading: Reading, job: Job) -> Explained:
@@ -237,12 +140,17 @@ def _fired(
         priority=plain.priority,
         shift=shift,
         group=plain.group,
-        condition=" ".join(when.text.split()),
+        condition=_line(when.text),
         readings=readings_in([when, *_computed(changes).values()], facts),
-        computed=tuple((key, one.text, proposal.changes.get(key)) for key, one in _computed(changes).items()),
+        computed=tuple((key, _line(one.text), proposal.changes.get(key)) for key, one in _computed(changes).items()),
         evidence=proposal.evidence,
         at_least=at_least,
     )
+
+
+def _line(text: str) -> str:
+    """A text on one line."""
+    return " ".join(text.split())
 
 
 def _rule(rules: Rules, name: str) -> tuple[Expression, Changes, tuple[int, int] | None] | None:
@@ -306,7 +214,7 @@ def _others(history: History, record: ProposalRecord) -> tuple[ProposalRecord, .
         and (one.parent, one.loop, one.round, one.decision)
         == (record.parent, record.loop, record.round, record.decision)
     ]
-    return tuple(sorted(found, key=lambda one: rank.index(one.verdict)))
+    return tuple(sorted(found, key=lambda one: (rank.index(one.verdict), one.reasons if one.child is None else ())))
 
 
 def _held(history: History, job: Job, jobs: Mapping[JobId, Job]) -> Iterator[Held]:

@@ -92,7 +92,9 @@ def _verdict(found: Replayed) -> str:
     equal = sum(one.equal for one in found.loops)
     if not equal:
         return f"Nothing differs{aside}."
-    return f"All {_count(equal, 'derived config')} came out again, byte for byte{aside}."
+    if equal == 1:
+        return f"The one derived config came out again, byte for byte{aside}."
+    return f"All {equal} derived configs came out again, byte for byte{aside}."
 
 
 def _count(number: int, what: str) -> str:

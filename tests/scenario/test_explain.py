@@ -5,7 +5,8 @@ from contextlib import closing
 
 from auto_loop.assembly.explain_json import explain_json
 from auto_loop.assembly.explain_text import explain_text
-from auto_loop.assembly.explaining import Explained, explain
+from auto_loop.assembly.explained import Explained
+from auto_loop.assembly.explaining import explain
 from auto_loop.domain.job import CONFIRMATION, FORK, REMEDY, REPEAT, Job
 from auto_loop.ledger.reading import Reading
 from tests.scenario import test_replay as loops
@@ -48,7 +49,8 @@ def test_a_config_of_a_rule_is_explained_whole(world: World) -> None:
     assert "note " in text, "that it was clamped"
     assert "eval/loss: predicted 0.409, measured" in text
     assert "halve: lr@mul=0.5" in text
-    assert "refused refused: nowhere@mul=2" in text
+    assert "refused: the edit of `nowhere`: `nowhere` is not there" in text
+    assert "refused: nowhere@mul=2" in text
     assert 'last("eval/none"): blind' in text
     assert f"job 1 c0 given by a person job {job.id}" in text
 
