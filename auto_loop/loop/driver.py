@@ -37,7 +37,8 @@ from auto_loop.loop.parts import Parts, Ticket
 from auto_loop.loop.plan import due, free_slots, plan
 from auto_loop.loop.pulse import Limits
 from auto_loop.loop.recover import Live, recover
-from auto_loop.loop.rounds import end_round, review_text
+from auto_loop.loop.review import Reminder
+from auto_loop.loop.rounds import end_round
 from auto_loop.loop.stage import Asked, Stage
 from auto_loop.loop.steady import Steady
 from auto_loop.loop.stops import STOP, wanted
@@ -78,7 +79,7 @@ class Driver:
         self._told: set[tuple[int, bool]] = set()  # the blocked slots that an event tells of, and whether for good
         self._gpu_lost = False  # the others' numbers may have moved up
         self._lost: dict[int, Blocked] = {}  # as of the last look: none is taken while nothing waits
-        self._waiting = 0  # how many proposals a person was told of
+        self._reminder = Reminder(parts, self._journal)
         self._end: LoopEnd | None = None
 
     def run(self) -> LoopEnd:
@@ -151,7 +152,7 @@ class Driver:
             for unused in passes.values():
                 unused.close()
         self._journal.tell()
-        self._tell_of_review(snapshot)
+        self._reminder.tell(snapshot)
         for action in actions:
             self._act(action)
         self._attempts.write_sent()
@@ -164,15 +165,11 @@ class Driver:
             return snapshot
         return steady.fill(snapshot, [live.attempt for live in self._attempts.of_earlier_loops()])
 
-    def _tell_of_review(self, snapshot: Snapshot) -> None:
-        """Say that proposals wait for a person, once for each that comes."""
-        if self._parts.call.review and snapshot.waiting > self._waiting:
-            self._say(review_text(self._parts.study, snapshot.waiting))
-        self._waiting = snapshot.waiting
-
     def _begins(self, snapshot: Snapshot) -> bool:
         """Whether anything new is begun by now."""
-        asked = max(self._parts.signals.intent, self._asked_for, wanted(tuple(map(_of_nobody, snapshot.requests))))
+        asked = max(
+            self._parts.signals.intent, self._asked_for, wanted([Asked(request=one) for one in snapshot.requests])
+        )
         return self._end is None and asked is Intent.RUN and not self._over() and not self._room()
 
     def _over(self) -> str:
@@ -385,11 +382,8 @@ class Driver:
             if self._attempts.unwritten or self._steady is None:  # what was read is decided at once there
                 self._attempts.wait(_UNWRITTEN_S)
             return
+        if self._steady is not None and not self._parts.call.review:
+            self._steady.prepare()
         self._parts.launcher.prepare()
         due_at = min(self._looked_at + _LOOK_PERIOD_S, self._attempts.next_kill(), self._next_start)
         self._attempts.wait(max(0.0, due_at - self._work.clock()))
-
-
-def _of_nobody(request: Request) -> Asked:
-    """A request without the job that it names: those for the whole study need none."""
-    return Asked(request=request)

@@ -1,13 +1,33 @@
 """A person's word on proposals that wait: what is accepted is queued at once, what is refused is written down."""
 
+import shlex
 from collections.abc import Iterator
 
 from auto_loop.domain.history import ProposalRecord
 from auto_loop.domain.proposal import Verdict
 from auto_loop.domain.request import Request
+from auto_loop.domain.snapshot import Snapshot
 from auto_loop.loop.journal import Journal
 from auto_loop.loop.parts import Parts
 from auto_loop.loop.waiting import full_text, room_in, take, turn_away, with_places
+
+
+class Reminder:
+    """Says that proposals wait for a person, once for each that comes."""
+
+    def __init__(self, parts: Parts, journal: Journal) -> None:
+        self._parts = parts
+        self._journal = journal
+        self._told = 0
+
+    def tell(self, snapshot: Snapshot) -> None:
+        """Say it, if there are more than before."""
+        number = snapshot.waiting
+        if self._parts.call.review and number > self._told:
+            waiting = "1 proposal waits" if number == 1 else f"{number} proposals wait"
+            text = f"{waiting} for a person: `auto-loop review {shlex.quote(self._parts.study)}`"
+            self._journal.say("said", None, {"text": text})
+        self._told = number
 
 
 def review(parts: Parts, journal: Journal, request: Request) -> str:

@@ -1,6 +1,5 @@
 """The end of a round: confirm its winner, ask the rules, and queue what the panel accepts, all in one commit."""
 
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
@@ -101,12 +100,6 @@ def _decide(parts: Parts, number: int, stand: Standing, confirmed: confirming.Co
         events.append(_said(parts, NO_JOBS))
         events += [_said(parts, f"  {shown[one.parent].name}: {one.cause}: {one.detail}") for one in answer.silences]
     return RoundEnd(events=tuple(events), reason=reason)
-
-
-def review_text(study: str, number: int) -> str:
-    """What a person is told of proposals that wait for a word."""
-    waiting = "1 proposal waits" if number == 1 else f"{number} proposals wait"
-    return f"{waiting} for a person: `auto-loop review {shlex.quote(study)}`"
 
 
 def places(parts: Parts) -> int:

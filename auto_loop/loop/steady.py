@@ -9,16 +9,15 @@ from dataclasses import replace
 
 from auto_loop.domain.cell import Cell, cells_of
 from auto_loop.domain.decision import DecisionKind
-from auto_loop.domain.edit_text import parse_edits
-from auto_loop.domain.edits import apply
-from auto_loop.domain.history import ProposalRecord, SilenceRecord
-from auto_loop.domain.job import CONFIRMATION, FORK, REMEDY, REPEAT, Attempt, Job, JobId, JobState, Outcome
+from auto_loop.domain.history import SilenceRecord
+from auto_loop.domain.job import CONFIRMATION, FORK, REMEDY, Attempt, Job, JobId, Outcome
 from auto_loop.domain.proposal import Verdict
 from auto_loop.domain.snapshot import Snapshot
 from auto_loop.domain.summary import Summary
-from auto_loop.ledger.reading import First
 from auto_loop.loop import confirming, deciding, waiting
+from auto_loop.loop.choosing import Choice
 from auto_loop.loop.deciding import Answer, Question
+from auto_loop.loop.families import are_over, family_of, root_of
 from auto_loop.loop.journal import Journal
 from auto_loop.loop.parts import Parts
 from auto_loop.loop.plan import due, free_slots
@@ -34,9 +33,8 @@ from auto_loop.loop.rounds import (
     silence_of,
 )
 from auto_loop.loop.standing import Standing, base_cell, standing_of
-from auto_loop.loop.waiting import Contender, best_of, full_text, parent_of, room_in, with_places
+from auto_loop.loop.waiting import full_text, room_in
 from auto_loop.proposers.rulebook import rank
-from auto_loop.proposers.spread import Moves, Seat, moves_of
 
 DECIDED = "job decided"  # the kind of an event
 
@@ -49,8 +47,7 @@ class Steady:
         self._journal = journal
         self._decided: set[JobId] = set()
         self._is_behind = True  # an earlier supervisor may have read runs, and left before it asked about them
-        self._ranks: dict[JobId, float] = {}
-        self._moves: dict[tuple[str, str], Moves] = {}
+        self._choice = Choice(parts, journal)
 
     def decide(self, read: Iterable[JobId], summaries: Mapping[JobId, Summary]) -> None:
         """Ask the rules about each cell that is whole by now, `read` being the jobs whose runs were just read.
@@ -64,12 +61,12 @@ class Steady:
             job = self._parts.ledger.reading.job(number)
             if job is None or job.loop != self._parts.loop:
                 continue
-            root = self._root(job)
+            root = root_of(self._parts, job)
             confirms |= root.origin.proposer == CONFIRMATION
             if root.origin.proposer != CONFIRMATION and root.id not in families:
-                families[root.id] = self._family(root)
+                families[root.id] = family_of(self._parts, root)
         for family in families.values():
-            if all(map(self._is_over, family)):
+            if are_over(self._parts, family):
                 self._decide_family(family, summaries)
         if confirms:
             self._confirm(summaries)
@@ -79,6 +76,11 @@ class Steady:
         for job in self._decided:
             summaries.pop(job, None)
         self._decided, self._is_behind = set(), False
+        self._choice.committed()
+
+    def prepare(self) -> None:
+        """While nothing else is to be done: make ready what is next, so that a freed slot does not wait for it."""
+        self._choice.prepare()
 
     def fill(self, snapshot: Snapshot, adopted: Sequence[Attempt]) -> Snapshot:
         """Queue the best that waits for every free slot that nothing is queued for; the snapshot after that.
@@ -87,7 +89,7 @@ class Steady:
         """
         parts = self._parts
         free = len(free_slots(parts.slots, [job.attempts[-1] for job in snapshot.active], adopted))
-        while snapshot.waiting and free > self._ready(snapshot) and self._take_best():
+        while snapshot.waiting and free > self._ready(snapshot) and self._choice.take_best():
             snapshot = self._snapshot()
         return snapshot if snapshot.queued else self._snapshot()
 
@@ -124,83 +126,6 @@ class Steady:
         training = {job.id for job in snapshot.active}
         now = self._parts.workshop.clock()
         return sum(job.warm_from not in training for job in due(snapshot.queue, now))
-
-    def _take_best(self) -> bool:
-        """Take the best that waits, or say why it cannot be; False when nothing is left to be taken."""
-        left = with_places(self._parts, self._journal)
-        if not left:
-            self._ranks.clear()
-            return False
-        taken = {number: self._seats(number) for number in {one.round + 1 for one in left}}
-        parents = {one.parent: parent_of(self._parts, one) for one in left}
-        self._ranks = {parent: self._rank(job) for parent, job in parents.items()}
-        best = best_of((self._contender(one, parents[one.parent]) for one in left), taken)
-        waiting.take(self._parts, self._journal, best.record)
-        return True
-
-    def _contender(self, one: ProposalRecord, parent: Job) -> Contender:
-        config = apply(parent.config, parse_edits(one.edits), self._parts.types)
-        key = (parent.config.fingerprint, config.fingerprint)
-        if key not in self._moves:
-            self._moves[key] = moves_of(parent.config, config)
-        seat = Seat(
-            parent=parent.id,
-            group=one.proposal.group,
-            priority=one.proposal.priority,
-            config=config.fingerprint,
-            moves=self._moves[key],
-        )
-        return Contender(record=one, rank=self._ranks[parent.id], seat=seat)
-
-    def _seats(self, number: int) -> tuple[Seat, ...]:
-        """What was taken in round `number`, forks among it."""
-        firsts = self._parts.ledger.reading.firsts_of_round(self._parts.loop, number)
-        return tuple(self._seat(one) for one in firsts)
-
-    def _seat(self, one: First) -> Seat:
-        key = (one.parent_config or one.config, one.config)
-        if key not in self._moves:
-            before, after = map(self._parts.ledger.reading.config, key)
-            self._moves[key] = moves_of(before, after)
-        return Seat(
-            parent=one.parent or JobId(0), group=one.purpose, priority=0, config=one.config, moves=self._moves[key]
-        )
-
-    def _rank(self, parent: Job) -> float:
-        """How well a parent's cell did; smaller is better."""
-        if parent.id in self._ranks:
-            return self._ranks[parent.id]
-        cell = next((one for one in cells_of(self._family(self._root(parent))) if one.lead.id == parent.id), None)
-        cell = cell or Cell(lead=parent)
-        return rank(self._parts.pack, standing_of(self._parts, [cell], {}).pooled(self._parts, cell))
-
-    def _root(self, job: Job) -> Job:
-        """The first job of a cell, before remedies; of a confirmation's runs the first one of these."""
-        while job.origin.proposer in (REPEAT, REMEDY) and job.origin.parent is not None:
-            above = self._parts.ledger.reading.job(job.origin.parent)
-            if above is None:
-                break
-            job = above
-        return job
-
-    def _family(self, root: Job) -> tuple[Job, ...]:
-        """All jobs of a cell, and those whose place remedied ones have taken; without the runs of confirmations."""
-        found, left = [], [root]
-        while left:
-            job = left.pop(0)
-            found.append(job)
-            children = self._parts.ledger.reading.children_in_round(job, job.round)
-            left += [one for one in children if one.origin.proposer in (REPEAT, REMEDY)]
-        return tuple(sorted(found, key=lambda job: job.position))
-
-    def _is_over(self, job: Job) -> bool:
-        """Whether a job has ended and its run was read."""
-        if job.state is not JobState.DONE:
-            return False
-        last = job.last_attempt
-        if last is None or job.outcome is Outcome.CANCELLED:
-            return True
-        return self._parts.ledger.reading.is_read(last.id)
 
     def _decide_family(self, family: Sequence[Job], summaries: Mapping[JobId, Summary]) -> None:
         self._decided |= {job.id for job in family}
@@ -247,7 +172,7 @@ class Steady:
             waits=PERSON if call.review else waiting.SLOT,
         )
         record(parts, answer, to)
-        self._ranks[lead.id] = rank(parts.pack, stand.pooled(parts, cell))
+        self._choice.learn(lead.id, rank(parts.pack, stand.pooled(parts, cell)))
         self._tell(lead, answer)
 
     def _tell(self, lead: Job, answer: Answer) -> None:
@@ -268,7 +193,7 @@ class Steady:
     def _screen(self, cells: Sequence[Cell], stand: Standing) -> None:
         """Have the most promising of the cells run on fresh seeds beside the base, unless another one is being so."""
         parts, base = self._parts, stand.base
-        if base is None or confirming.open_screening(parts) is not None or not all(map(self._is_over, base.jobs)):
+        if base is None or confirming.open_screening(parts) is not None or not are_over(parts, base.jobs):
             return
         if any(cell.lead.id == base.lead.id for cell in cells):
             self._screen_all()
@@ -287,7 +212,7 @@ class Steady:
         for number in range(1, deepest + 1):
             jobs = reading.jobs_of_round(parts.study, parts.loop, number)
             cells = [cell for cell in cells_of(jobs) if cell.lead.id not in before]
-            whole = [cell for cell in cells if all(map(self._is_over, cell.jobs))]
+            whole = [cell for cell in cells if are_over(parts, cell.jobs)]
             if whole:
                 self._screen(whole, standing_of(parts, whole, {}))
 
@@ -298,8 +223,8 @@ class Steady:
         if under_way is None:
             return
         jobs = parts.ledger.reading.jobs_of_round(parts.study, parts.loop, under_way.round)
-        runs = [job for job in jobs if self._root(job).origin.proposer == CONFIRMATION]
-        if not all(map(self._is_over, runs)):
+        runs = [job for job in jobs if root_of(self._parts, job).origin.proposer == CONFIRMATION]
+        if not are_over(parts, runs):
             return
         cells = [cell for cell in cells_of(jobs) if cell.lead.id in (under_way.seen.candidate, under_way.seen.base)]
         seen = confirming.confirmed(parts, standing_of(parts, cells, summaries), under_way.seen)
