@@ -79,14 +79,13 @@ def _verdicts(kept: Kept, again: Derived, rows: Rows) -> dict[Named, Accepted | 
 
 
 def _of_parents(kept: Kept, again: Derived, rows: Rows) -> Iterator[Difference]:
-    """Readings, diagnoses, unknown rules and silences of each parent."""
+    """Diagnoses, unknown rules and silences of each parent."""
     silences = {one.parent: one for one in (*again.silences, *again.ruling.silences)}
     said = {one.parent: one for one in rows.silences if one.cause in (NO_RULE, REFUSED)}
     for seen in kept.asked.parents:
         firing = again.firings.get(seen.job)
         if firing is None:
             continue
-        yield from _held("readings", dict(seen.readings), dict(firing.readings), rows, parent=seen.job)
         diagnoses = [[one.name, one.text] for one in firing.diagnoses]
         yield from _held("diagnoses", [list(one) for one in seen.diagnoses], diagnoses, rows, parent=seen.job)
         unknown = {rule: list(gaps) for rule, gaps in firing.unknown.items()}

@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -10,7 +10,9 @@ import pytest
 
 from auto_loop.assembly.replay_ground import gathered
 from auto_loop.assembly.replaying import Replayed, replay
+from auto_loop.domain.config import Config
 from auto_loop.domain.decision import rules_asked
+from auto_loop.domain.event import Event
 from auto_loop.launch.base import LaunchRequest
 from auto_loop.launch.stub import Act
 from auto_loop.ledger.reading import Reading
@@ -249,3 +251,41 @@ def test_what_a_person_gave_is_the_ground_and_not_derived(world: World) -> None:
     found = replayed(world)
     assert found.differences == ()
     assert [(loop.given, loop.equal) for loop in found.loops] == [(2, 0)]
+
+
+def test_a_study_can_be_derived_again_while_it_runs(world: World) -> None:
+    seen: list[int] = []
+
+    def look(event: Event) -> None:
+        if event.kind in ("round decided", "job started"):
+            found = replayed(world)
+            assert found.differences == ()
+            seen.append(sum(loop.equal for loop in found.loops))
+
+    world.watching.react = look
+    run(world)
+    assert seen[0] == 0
+    assert seen == sorted(seen)
+    assert seen[-1] == len(world.history().jobs) - 2
+
+
+def test_what_the_trainer_refused_is_not_asked_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_trainer: object, configs: Sequence[Config]) -> dict[int, str]:
+        return {at: "width is too wide" for at, one in enumerate(configs) if one.data()["lr"] == 0.05}
+
+    monkeypatch.setattr("auto_loop.assembly.running.refused_by", refused)
+    run(world)
+    asked = rules_asked(world.history().decisions[0].detail)
+    assert asked.refused_by_trainer == ((1, "halve"),)
+    monkeypatch.undo()
+    assert replayed(world).differences == ()
+
+
+def test_loops_of_one_study_are_told_apart(world: World) -> None:
+    run(world)
+    (world.root / "c2.json").write_text(json.dumps({"lr": 0.17, "width": 8, "batch": 32, "seed": 3}))
+    run(world, cfgs=("c2.json",), rounds=2)
+    found = replayed(world)
+    assert found.differences == ()
+    assert [loop.given for loop in found.loops] == [2, 1]
+    assert all(loop.equal for loop in found.loops)
