@@ -17,10 +17,12 @@ def claimed(claim_file: Path, launcher: str, token: str) -> Handle | None:
     An attempt that was written down as starting may have been launched or not; nobody saw. So a tombstone is linked
     where its claim would be: a keeper that comes later finds it and runs nothing; if a claim is there already, its
     process is the one to adopt. One that cannot be read was torn by a power cut: the attempt may have run, and
-    nothing of it lives; its handle, by the token alone, leads to the exit if there is one.
+    nothing of it lives; its handle, by the token alone, leads to the exit if there is one. Call it with the study's
+    lease in hand: the tombstone is made under one name, so that the next one clears away what a death left of it.
     """
-    tombstone = claim_file.with_name(f"{claim_file.name}.tombstone.{os.getpid()}")
+    tombstone = claim_file.with_name(f"{claim_file.name}.tombstone")
     tombstone.parent.mkdir(parents=True, exist_ok=True)
+    tombstone.unlink(missing_ok=True)  # it may be linked as the claim by now: not to be written into
     tombstone.write_text(json.dumps({"tombstone": True}), encoding="utf-8")
     try:
         os.link(tombstone, claim_file)

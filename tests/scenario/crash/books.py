@@ -93,7 +93,7 @@ def audit(evidence: Evidence, *, may_lose_attempts: bool = False) -> Books:
 
 def _of_a_keeper(file: str) -> bool:
     """Whether a keeper wrote it: one that is killed over its exit cannot take it away."""
-    return file.startswith(".codex_tmp/attempts/") and ".tombstone." not in file
+    return file.startswith(".codex_tmp/attempts/") and not file.endswith(".tombstone")
 
 
 def _runs(diary: Iterable[Line]) -> list[_Run]:

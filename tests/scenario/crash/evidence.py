@@ -13,7 +13,7 @@ from auto_loop.ledger.reading import Reading
 from tests.scenario.crash.books import Evidence, Line
 
 # Patterns of what is written aside and renamed or removed at once: there only if a writer was killed in between.
-ASIDE = ("**/.aside-*", "**/*.tmp", "**/*.tombstone.*", "**/*.claim.[0-9]*", "**/*.exit.[0-9]*", "**/*.request.[0-9]*")
+ASIDE = ("**/.aside-*", "**/*.tmp", "**/*.tombstone", "**/*.claim.[0-9]*", "**/*.exit.[0-9]*", "**/*.request.[0-9]*")
 # How long a report's child, or a keeper that was held ready, may take to notice that its supervisor is gone.
 PATIENCE_S = 10.0
 
