@@ -1,13 +1,14 @@
 """Differences between what a ledger holds and what is derived from it again: what, where, and both values. Pure."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from auto_loop.domain.config import Config, Json
 from auto_loop.domain.decision import DecisionId
 from auto_loop.domain.job import JobId
 from auto_loop.domain.paths import Index, Key, Path, render_path
+from auto_loop.domain.secrets import masked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +62,20 @@ def plain(value: object) -> Json:
     """A value as it comes back from a column of JSON: tuples are lists then."""
     found: Json = json.loads(json.dumps(value))
     return found
+
+
+def told(answer: str | Json, secrets: Iterable[str]) -> str | Json:
+    """A text, or plain data with all texts in it, without secrets: a config may hold what a report would mask."""
+    known = tuple(secrets)
+    match answer:
+        case str():
+            return masked(answer, known)
+        case dict():
+            return {masked(name, known): told(item, known) for name, item in answer.items()}
+        case list():
+            return [told(item, known) for item in answer]
+        case _:
+            return answer
 
 
 def _differing(ours: Json, theirs: Json, place: Path) -> Iterator[tuple[Path, Json | _Absent, Json | _Absent]]:

@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import signal
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -136,6 +137,7 @@ _shared: list[tuple[Ground, Sequence[Rows]]] = []  # what a forked worker has of
 
 
 def _begin(ground: Ground, rows: Sequence[Rows]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer: it ends its workers
     os.nice(10)
     _shared.append((ground, rows))
 

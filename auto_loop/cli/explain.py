@@ -16,6 +16,7 @@ def explain(job: str, study: str | None, ledger: str | None, as_json: bool) -> N
     """Say why the config of JOB (a name or an id) exists: its line of descent, which rule fired on which readings at
     which steps, which edits came of it, what was predicted and measured, and which alternatives were refused.
     """
+    from auto_loop.assembly.differences import told
     from auto_loop.assembly.explain_json import explain_json  # only now: --help stays quick
     from auto_loop.assembly.explain_text import explain_text
     from auto_loop.assembly.explaining import explain as explained
@@ -25,6 +26,7 @@ def explain(job: str, study: str | None, ledger: str | None, as_json: bool) -> N
     from auto_loop.cli.why import say
     from auto_loop.domain.call import AutorunCall
     from auto_loop.domain.errors import MisuseError
+    from auto_loop.domain.secrets import secrets_of
     from auto_loop.ledger.reading import Reading
 
     around = Surroundings.here()
@@ -33,4 +35,4 @@ def explain(job: str, study: str | None, ledger: str | None, as_json: bool) -> N
         if asked is None:
             raise MisuseError(no_such(reading, job, study).faults)
         found = explained(reading, asked)
-    say(explain_json(found) if as_json else explain_text(found))
+    say(told(explain_json(found) if as_json else explain_text(found), secrets_of(around.env)))

@@ -19,6 +19,7 @@ def replay(ctx: click.Context, study: str, ledger: str | None, as_json: bool) ->
     so that it can be called while the study runs. Exit code 0: nothing differs; 1: something does.
     """
     from auto_loop.assembly import replay_text as texts  # only now: --help stays quick
+    from auto_loop.assembly.differences import told
     from auto_loop.assembly.named_files import ledger_file
     from auto_loop.assembly.replay_ground import gathered
     from auto_loop.assembly.replaying import replay as derived_again
@@ -27,6 +28,7 @@ def replay(ctx: click.Context, study: str, ledger: str | None, as_json: bool) ->
     from auto_loop.cli.why import say
     from auto_loop.domain.call import AutorunCall
     from auto_loop.domain.errors import MisuseError, RefusedError
+    from auto_loop.domain.secrets import secrets_of
     from auto_loop.ledger.reading import Reading
 
     around = Surroundings.here()
@@ -37,5 +39,5 @@ def replay(ctx: click.Context, study: str, ledger: str | None, as_json: bool) ->
             raise MisuseError(error.faults) from None
         ground = gathered(reading, study)
     found = derived_again(ground, around.root, workers=around.cores)
-    say(texts.replay_json(found) if as_json else texts.replay_text(found))
+    say(told(texts.replay_json(found) if as_json else texts.replay_text(found), secrets_of(around.env)))
     ctx.exit(DIFFERENT if found.differences else 0)

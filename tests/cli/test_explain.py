@@ -76,3 +76,14 @@ def test_a_variant_that_a_person_made_gives_their_reason(tmp_path: Path, monkeyp
     output = call("variant").output
     assert "A person made it of base.json with generate_and_run: more reg." in output
     assert "edit  ot.reg@set=0.4" in output
+
+
+def test_a_secret_of_the_environment_is_not_shown(project: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = project.history().jobs[2]
+    loops.change(project, "UPDATE job SET reason = 'of hunter2hunter2', changes = '[]' WHERE id = ?", job.id)
+    monkeypatch.setenv("WANDB_API_KEY", "hunter2hunter2")
+    for words in ([job.name], [job.name, "--json"]):
+        assert "hunter2" not in call(*words).output
+        assert "***" in call(*words).output
+    for words in (["pack"], ["pack", "--json"]):
+        assert "hunter2" not in CliRunner().invoke(main, ["replay", *words]).output
