@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from auto_loop.assembly.differences import Difference
 from auto_loop.assembly.replaying import LoopReplayed, Replayed
 from auto_loop.domain.config import Json
+from auto_loop.domain.paths import shown
 
 NAMED = 6  # jobs named of one cause; the JSON has them all
 SHOWN = 50  # differences told of
@@ -66,8 +67,8 @@ def _loop(one: LoopReplayed) -> Iterator[str]:
     yield f"  loop {one.loop}: {_count(one.jobs, 'config')}: {', '.join(told)}{decisions}"
     for cause, names in one.not_derived.items():
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-        yield f"    {len(names)} not derived: {cause}"
-        yield f"      {', '.join(names[:NAMED])}{more}"
+        yield f"    {len(names)} not derived: {shown(cause)}"
+        yield f"      {shown(', '.join(names[:NAMED]))}{more}"
 
 
 def _difference(one: Difference, found: Replayed) -> str:
@@ -76,11 +77,11 @@ def _difference(one: Difference, found: Replayed) -> str:
     about += [f"decision {one.decision}"] if one.decision is not None else []
     place = f" at {one.place}" if one.place else ""
     head = f"{', '.join(about)}: " if about else ""
-    return f"{head}{one.what}{place}\n      kept    {_shown(one.kept)}\n      derived {_shown(one.derived)}"
+    return f"{shown(f'{head}{one.what}{place}')}\n      kept    {_shown(one.kept)}\n      derived {_shown(one.derived)}"
 
 
 def _shown(value: Json) -> str:
-    text = json.dumps(value, ensure_ascii=False)
+    text = shown(json.dumps(value, ensure_ascii=False))
     return text if len(text) <= _WIDTH else text[: _WIDTH - 1] + "…"
 
 
