@@ -1,11 +1,9 @@
 """Live rules on jobs that run: what they stop, warn of and follow up, on a stub launcher and a fake clock."""
 
-import contextlib
 import json
 import os
 import signal
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,58 +19,14 @@ from auto_loop.launch.base import LaunchRequest, Signal
 from auto_loop.launch.stub import Act, StubLauncher
 from auto_loop.ledger.reading import Reading
 from auto_loop.loop.measuring import UNJUDGED
-from tests.scenario.harness import PACK, Script, World
-from tests.scenario.test_storm import MEMORY, NoReport
-from tests.scenario.test_torn_turns import KilledError, Moments, full, killed
-
-DEAD = """
-[[stop]]
-name = "dead"
-when = 'value("mass") < 1e-6'
-after = 20
-for = 2
-reason = "mass is {value('mass')}"
-"""
+from tests.scenario.harness import World
+from tests.scenario.live_rules import DEAD, FORK, append, claimed, dying, in_memory, lr_of, masses, pack
 
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    """Its project lies in memory where it can, and nobody draws a report."""
-    monkeypatch.setattr("auto_loop.assembly.running.Redraw", NoReport)
-    with tempfile.TemporaryDirectory(dir=MEMORY if os.access(MEMORY, os.W_OK) else None) as folder:
-        yield World(root=Path(folder))
-
-
-def pack(world: World, text: str) -> None:
-    (world.root / "pack.toml").write_text(PACK + text)
-
-
-def lr_of(world: World, request: LaunchRequest) -> float:
-    words = dict(word.split("=", 1) for word in request.argv if "=" in word)
-    return float(json.loads((world.root / words["--config_path"]).read_text())["lr"])
-
-
-def append(world: World, request: LaunchRequest, rows: Sequence[dict[str, object]]) -> None:
-    words = dict(word.split("=", 1) for word in request.argv if "=" in word)
-    folder = world.root / words["--output_dir"]
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "metrics.jsonl").open("a") as file:
-        file.writelines(json.dumps(row) + "\n" for row in rows)
-
-
-def masses(*values: float, every: int = 10) -> list[dict[str, object]]:
-    return [{"step": (at + 1) * every, "mass": value, "eval/loss": 1.0} for at, value in enumerate(values)]
-
-
-def dying(world: World, *dead: float, seconds: float = 50.0) -> Script:
-    """Configs with these learning rates lose their mass, the others keep it; all log at once what they will."""
-
-    def script(request: LaunchRequest) -> Act:
-        alive = lr_of(world, request) not in dead
-        append(world, request, masses(*([0.5] * 5 if alive else [0.5, 0.0, 0.0, 0.0, 0.0])))
-        return Act(duration_s=seconds)
-
-    return script
+    with in_memory(monkeypatch) as world:
+        yield world
 
 
 def test_a_job_that_a_live_rule_stops_is_stopped_with_the_rule_and_its_reading(world: World) -> None:
@@ -90,18 +44,6 @@ def test_a_job_that_a_live_rule_stops_is_stopped_with_the_rule_and_its_reading(w
     assert [sent for _, sent in launcher.signals] == [Signal.TERM]
     assert world.history().summaries[dead.id].metrics["mass"].n == 5, "it keeps its history"
     assert attempt.stop.at - (attempt.started_at or 0.0) < 0.5, "what was on disk at the look is acted on at once"
-
-
-FORK = """
-[[stop]]
-name = "dead"
-when = 'value("mass") < 1e-6'
-after = 20
-for = 2
-then = "stop+fork"
-change = { "lr@add" = 1.0 }
-reason = "mass is {value('mass')}"
-"""
 
 
 def started(world: World) -> list[str]:
@@ -280,66 +222,6 @@ def test_a_profile_that_knows_no_warm_start_starts_fresh_and_says_so(world: Worl
     world.run(dying(world, 0.1), cfgs=world.configs(1), decide=True, rounds=2)
     (_, event) = world.watching.of("job started")
     assert event.detail["not_warm"] == "profile script does not say how its trainer starts warm"
-
-
-def claimed(world: World, script: Script) -> Script:
-    """The script, with the claim that a keeper would have made: what an adopter finds."""
-
-    def acts(request: LaunchRequest) -> Act:
-        claim = {"pid": len(world.requests) + 1, "start_time": 1, "boot_id": "stub", "token": request.token}
-        request.claim_file.parent.mkdir(parents=True, exist_ok=True)
-        request.claim_file.write_text(json.dumps(claim))
-        return script(request)
-
-    return acts
-
-
-def forked_once(world: World, launcher: StubLauncher) -> None:
-    history = world.history()
-    parent, other = history.jobs[:2]
-    assert (parent.outcome, len(parent.attempts), other.outcome) == (Outcome.STOPPED, 1, Outcome.SUCCEEDED)
-    (child,) = [job for job in history.jobs if job.origin.proposer == FORK_]
-    assert (child.outcome, child.origin.parent) == (Outcome.SUCCEEDED, parent.id)
-    assert [one.child for one in history.proposals if one.proposal.proposer == FORK_] == [child.id]
-    assert [one.kind for one in history.decisions].count(DecisionKind.FORK) == 1
-    assert not [job for job in history.jobs if job.origin.parent == parent.id and job is not child]
-    assert Signal.TERM in {sent for _, sent in launcher.signals}
-    assert history.loops[0].ended_at is not None
-    tokens = [request.token for request in launcher.requests]
-    assert len(tokens) == len(set(tokens)) == len(history.jobs)
-
-
-COMMITS = 44  # more than such a loop has
-FORKING = {"decide": True, "rounds": 2, "concurrency": 2}
-
-
-@pytest.mark.parametrize("at", range(3, COMMITS))
-def test_a_disk_that_is_full_at_any_commit_forks_once(world: World, at: int) -> None:
-    pack(world, FORK)
-    launcher = StubLauncher(claimed(world, dying(world, 0.1, seconds=8.0)), world.clock)
-    world.fault = Moments("before commit", at, full)
-    assert world.run(cfgs=world.configs(2), launcher=launcher, **FORKING) == 0
-    forked_once(world, launcher)
-
-
-@pytest.mark.parametrize("at", range(3, COMMITS))
-def test_a_death_after_any_commit_forks_once(world: World, at: int) -> None:
-    pack(world, FORK)
-    launcher = StubLauncher(claimed(world, dying(world, 0.1, seconds=8.0)), world.clock)
-    world.fault = Moments("after commit", at, killed)
-    with contextlib.suppress(KilledError):
-        world.run(cfgs=world.configs(2), launcher=launcher, **FORKING)
-    world.fault = lambda moment: None
-    if world.history().loops[0].ended_at is None:
-        world.run(cfgs=(), resume=True, study="pack", launcher=launcher)
-    forked_once(world, launcher)
-
-
-def test_the_commits_of_a_forking_loop_are_all_tried(world: World) -> None:
-    pack(world, FORK)
-    world.fault = count = Moments("after commit", 0, killed)
-    world.run(claimed(world, dying(world, 0.1, seconds=8.0)), cfgs=world.configs(2), **FORKING)
-    assert 8 < count.seen < COMMITS
 
 
 def test_rules_that_never_had_their_metrics_are_kept_for_the_report(world: World) -> None:
