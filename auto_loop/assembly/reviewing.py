@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -131,8 +131,17 @@ def _block(one: Waiting) -> Iterator[str]:
     if one.record.predictions:
         expected = (f"{name} {value:.4g}" for name, value in one.record.predictions.items())
         yield f"      expected: {', '.join(expected)}"
-    if proposal.evidence:
-        yield f"      by: {', '.join(f'{name} = {_short(value)}' for name, value in proposal.evidence.items())}"
+    if read := [*_read(proposal.evidence)]:
+        yield f"      by: {', '.join(read)}"
+
+
+def _read(evidence: Mapping[str, Json]) -> Iterator[str]:
+    """The readings that the reason rests on, with the last step of each where it is known."""
+    steps = evidence.get("steps")
+    for name, value in evidence.items():
+        at = steps.get(name) if isinstance(steps, dict) else None
+        if not isinstance(value, dict | list):
+            yield f"{name} = {_short(value)}{f' @{at[-1]}' if isinstance(at, list) and at else ''}"
 
 
 def _short(value: Json) -> str:

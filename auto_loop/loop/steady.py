@@ -23,7 +23,6 @@ from auto_loop.loop.parts import Parts
 from auto_loop.loop.plan import due, free_slots
 from auto_loop.loop.rounds import (
     FORKED,
-    NO_RULE,
     PERSON,
     REPLACED,
     Record,
@@ -37,6 +36,7 @@ from auto_loop.loop.waiting import full_text, room_in
 from auto_loop.proposers.rulebook import rank
 
 DECIDED = "job decided"  # the kind of an event
+NOTHING_LEFT = "nothing runs, and no proposal waits any more"
 
 
 class Steady:
@@ -112,7 +112,7 @@ class Steady:
         if snapshot.waiting or snapshot.queued:
             return ""
         rounds = parts.call.rounds
-        reason = f"all {rounds} rounds are done" if snapshot.deepest >= rounds else NO_RULE
+        reason = f"all {rounds} rounds are done" if snapshot.deepest >= rounds else NOTHING_LEFT
         parts.ledger.close_loop(parts.study, parts.loop, reason)
         return reason
 
