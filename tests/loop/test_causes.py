@@ -66,7 +66,9 @@ def job(name: str = "c0", **more: object) -> Job:
 
 def snapshot(queue: tuple[Job, ...] = (), active: tuple[Job, ...] = (), queued: int | None = None) -> Snapshot:
     number = len(queue) if queued is None else queued
-    return Snapshot(study="s", loop=7, round=2, active=active, queue=queue, queued=number, queued_in_round=number, done=3)
+    return Snapshot(
+        study="s", loop=7, round=2, active=active, queue=queue, queued=number, queued_in_round=number, done=3
+    )
 
 
 def scene(seen: Snapshot, **more: object) -> Scene:

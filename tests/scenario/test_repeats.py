@@ -40,7 +40,7 @@ metrics = ["metrics.jsonl"]
 
 @dataclass
 class Noisy:
-    """A trainer whose loss is `gain` times its learning rate, with noise of its seed that every config shares in part."""
+    """A loss of `gain` times the learning rate, with noise of the seed that every config shares in part."""
 
     world: World
     gain: float = 1.0
