@@ -9,7 +9,6 @@ from typing import assert_never
 from auto_loop.domain.errors import DiskFullError
 from auto_loop.domain.job import Attempt, Job, JobId
 from auto_loop.domain.request import Request
-from auto_loop.domain.slot import Blocked, Slot, SlotState
 from auto_loop.domain.snapshot import Snapshot
 from auto_loop.launch.gate import Pass
 from auto_loop.loop.actions import (
@@ -32,13 +31,13 @@ from auto_loop.loop.intents import Intended, intend, warned_before, write_intent
 from auto_loop.loop.journal import Journal
 from auto_loop.loop.live import Fired, Judged
 from auto_loop.loop.measuring import Measuring
-from auto_loop.loop.occupancy import changed_states, held_by
 from auto_loop.loop.parts import Parts, Ticket
 from auto_loop.loop.plan import due, free_slots, plan
 from auto_loop.loop.pulse import Limits
 from auto_loop.loop.recover import Live, recover
 from auto_loop.loop.review import Reminder
 from auto_loop.loop.rounds import end_round
+from auto_loop.loop.slots import Slots
 from auto_loop.loop.stage import Asked, Stage
 from auto_loop.loop.steady import Steady
 from auto_loop.loop.stops import STOP, wanted
@@ -69,16 +68,12 @@ class Driver:
         self._attempts = Attempts(parts, self._journal)
         self._measuring = Measuring(parts, self._journal)
         self._steady = Steady(parts, self._journal) if parts.call.steady else None
-        self._slots: tuple[SlotState, ...] = ()
+        self._slots = Slots(parts, self._journal)
         self._intent = Intent.RUN
         self._asked_for = Intent.RUN
         self._looked_at = 0.0
         self._next_start = _NEVER  # when the next back-off is over, in unix s
         self._no_room = ""
-        self._short_of_room = False
-        self._told: set[tuple[int, bool]] = set()  # the blocked slots that an event tells of, and whether for good
-        self._gpu_lost = False  # the others' numbers may have moved up
-        self._lost: dict[int, Blocked] = {}  # as of the last look: none is taken while nothing waits
         self._reminder = Reminder(parts, self._journal)
         self._end: LoopEnd | None = None
 
@@ -142,9 +137,10 @@ class Driver:
                 actions = self._allowed(plan(snapshot, stage, self._work.clock()))
                 launches = [self._intend(one, passes) for one in actions if isinstance(one, Launch)]
                 write_intents(self._parts, self._journal, actions, self._attempts.live)
-                states = self._write_slots(snapshot, stage, launches)
-            self._committed(ended, states)
-            self._told = {(index, one.lost) for index, one in stage.blocked.items()}
+                started = {one.live.attempt.slot: one.live.job.name for one in launches}
+                states = self._slots.write(snapshot, stage, started, self._earlier())
+            self._committed(ended)
+            self._slots.committed(states, stage.blocked)
             for one in launches:
                 passes.pop(one.live.attempt.slot)
                 self._attempts.start(one)
@@ -170,7 +166,7 @@ class Driver:
         asked = max(
             self._parts.signals.intent, self._asked_for, wanted([Asked(request=one) for one in snapshot.requests])
         )
-        return self._end is None and asked is Intent.RUN and not self._over() and not self._room()
+        return self._end is None and asked is Intent.RUN and not self._over() and not self._slots.room()
 
     def _over(self) -> str:
         """That the loop's time is over, in words."""
@@ -211,11 +207,16 @@ class Driver:
         self._next_start = min((job.not_before for job in snapshot.queue if job.not_before > now), default=_NEVER)
         if not waiting or over or stage.intent is not Intent.RUN:
             return stage
-        held_back = self._room()
+        held_back = self._slots.room()
         if held_back:
             return replace(stage, held_back=held_back)
         free = free_slots(self._parts.slots, [job.attempts[-1] for job in snapshot.active], stage.adopted)
-        return replace(stage, blocked=self._admit(free, len(waiting), passes))
+        ours = frozenset(uuid for live in self._attempts.going_on() for uuid in live.attempt.gpus)
+        return replace(stage, blocked=self._slots.admit(free, len(waiting), ours, passes))
+
+    def _earlier(self) -> list[str]:
+        """The jobs of the study's earlier loops that go on."""
+        return [live.job.name for live in self._attempts.of_earlier_loops()]
 
     def _fired(self) -> list[tuple[Live, Fired]]:
         """The attempts that live rules say to end, and that nobody has asked yet."""
@@ -225,32 +226,6 @@ class Driver:
 
     def _judged(self, live: Live, fired: Fired) -> Judged:
         return Judged(fired=fired, only=only_a_stop(self._parts, live.job, fired))
-
-    def _room(self) -> str:
-        """What keeps jobs from being launched for want of room; said once, and once when it is over."""
-        lacking = self._work.room()
-        if bool(lacking) is not self._short_of_room:
-            self._short_of_room = bool(lacking)
-            self._say(f"Nothing is launched: {lacking}" if lacking else "There is room again: the loop goes on.")
-        return lacking
-
-    def _admit(self, free: Sequence[Slot], wanted_slots: int, passes: dict[int, Pass]) -> dict[int, Blocked]:
-        """Which free slots take no job now; one after another, so that no lock is taken that nobody needs."""
-        ours = frozenset(uuid for live in self._attempts.going_on() for uuid in live.attempt.gpus)
-        blocked: dict[int, Blocked] = {}
-        for slot in free:
-            if len(passes) == wanted_slots:
-                break
-            answer = self._work.admit((slot,), ours)[slot.index]
-            self._lost.pop(slot.index, None)
-            if isinstance(answer, Blocked):
-                blocked[slot.index] = answer
-                self._gpu_lost |= answer.lost
-                self._lost |= {slot.index: answer} if answer.lost else {}
-            else:
-                passes[slot.index] = answer
-                ours |= {gpu.uuid for gpu in slot.gpus}
-        return blocked
 
     def _named(self, request: Request) -> Asked:
         number = request.payload.get("job")
@@ -280,30 +255,14 @@ class Driver:
             self._steady.decide(self._measuring.read, self._measuring.summaries)
         return ended
 
-    def _write_slots(self, snapshot: Snapshot, stage: Stage, launches: Sequence[Intended]) -> tuple[SlotState, ...]:
-        """Why slots are idle, kept where it has changed; the states as they are now."""
-        started = {one.live.attempt.slot: one.live.job.name for one in launches}
-        earlier = [live.job.name for live in self._attempts.of_earlier_loops()]
-        holders = held_by(snapshot, stage, earlier) | started
-        shown = replace(stage, blocked={**self._lost, **stage.blocked})
-        changes, states = changed_states(self._slots, snapshot, shown, holders, self._work.clock())
-        if changes:
-            self._parts.ledger.record_slots(self._parts.loop, changes, anew=not self._slots)
-        for one in changes:
-            blocked = stage.blocked.get(one.index)  # of one that only uses more memory nothing new is told
-            if blocked is not None and (one.index, blocked.lost) not in self._told:
-                self._journal.write("slot blocked", None, {"slot": one.index, "where": one.place, "cause": one.cause})
-        return states
-
     def _intend(self, action: Launch, passes: dict[int, Pass]) -> Intended:
-        job, slot = action.job, action.slot.by_uuid() if self._gpu_lost else action.slot
+        job, slot = action.job, self._slots.named(action.slot)
         number, token = len(job.attempts) + 1, self._work.new_token()
         ticket = Ticket(job=job, slot=slot, number=number, token=token, entry=passes[slot.index])
         return intend(self._parts, self._journal, ticket)
 
-    def _committed(self, ended: list[tuple[Job, Attempt]], states: tuple[SlotState, ...]) -> None:
+    def _committed(self, ended: list[tuple[Job, Attempt]]) -> None:
         """What was written is durable: take it off the list of what is to be written."""
-        self._slots = states
         self._attempts.written()
         self._measuring.written()
         if self._steady is not None:
@@ -335,7 +294,7 @@ class Driver:
         """Leave the loop, with what was started just now written down."""
         with self._parts.ledger.transaction():
             ended = self._write_facts()
-        self._committed(ended, self._slots)
+        self._committed(ended)
         self._journal.tell()
         self._end = LoopEnd(reason=reason, finished=False)
 
@@ -346,7 +305,7 @@ class Driver:
         with self._parts.ledger.transaction():
             ended = self._write_facts()
             reason = steady.over()
-        self._committed(ended, self._slots)
+        self._committed(ended)
         self._journal.tell()
         if reason:
             self._end = LoopEnd(reason=reason, finished=True)
