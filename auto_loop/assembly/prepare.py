@@ -263,6 +263,10 @@ def _seed_faults(call: AutorunCall, profile: Profile, configs: Iterable[LoadedCo
     """Configs that cannot be run under several seeds, though --repeats asks for it."""
     if call.repeats == 1:
         return []
+    if profile.seed and parse_path(profile.seed) in places_told(call.extra):
+        hint = f"leave {profile.seed} out of --extra: every repeat has its own"
+        return [Fault(what="--extra gives every job the same seed, so that nothing is repeated", where="--repeats",
+                      hint=hint)]  # fmt: skip
     if not profile.seed:
         hint = 'name the place of the seed in the profile: [config] seed = "..."'
         return [Fault(what=f"profile {profile.name} knows no seed to repeat under", where="--repeats", hint=hint)]
@@ -275,8 +279,8 @@ def _seed_faults(call: AutorunCall, profile: Profile, configs: Iterable[LoadedCo
 
 
 def _jobs_to_come(call: AutorunCall) -> int:
-    """How many jobs the call is known to lead to at least: later rounds have one each."""
-    return len(call.cfgs) + (call.rounds - 1 if call.decide else 0)
+    """How many jobs the call is known to lead to at least: later rounds have one config each."""
+    return call.repeats * (len(call.cfgs) + (call.rounds - 1 if call.decide else 0))
 
 
 def _reach(call: AutorunCall) -> list[str]:

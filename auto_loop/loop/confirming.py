@@ -103,14 +103,10 @@ def _further(one: Effect, other: Effect, direction: Direction) -> bool:
 
 def _fresh_seeds(parts: Parts, cells: Iterable[Cell]) -> tuple[int, ...]:
     """Seeds behind all that these configs have run under."""
-    used = [seed for cell in cells for job in cell.jobs if (seed := _seed(parts, job.id)) is not None]
+    at = parts.seed or ()
+    used = [seed for cell in cells for job in cell.jobs if (seed := seed_of(job.config, at)) is not None]
     first = max(used, default=0) + 1
     return tuple(range(first, first + parts.call.repeats))
-
-
-def _seed(parts: Parts, job: JobId) -> int | None:
-    known = parts.ledger.reading.job(job)
-    return None if known is None or parts.seed is None else seed_of(known.config, parts.seed)
 
 
 def begin(parts: Parts, number: int, confirm: Confirm) -> int:

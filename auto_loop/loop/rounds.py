@@ -95,7 +95,7 @@ def _decide(parts: Parts, number: int, stand: Standing, confirmed: confirming.Co
         if reason:
             parts.ledger.close_loop(parts.study, parts.loop, reason)
     shown = {**jobs, **{job.id: job for job in stand.jobs}}
-    events = [*_confirmed(parts, confirmed, shown), _decided(parts, number, answer, children, shown)]
+    events = [*_confirmed(parts, confirmed), _decided(parts, number, answer, children, shown)]
     if not last and not follows:
         events.append(_said(parts, NO_JOBS))
         events += [_said(parts, f"  {shown[one.parent].name}: {one.cause}: {one.detail}") for one in answer.silences]
@@ -252,9 +252,9 @@ def _refused_row(parts: Parts, to: Record, refusal: Refusal) -> ProposalRecord:
     )
 
 
-def _confirmed(parts: Parts, seen: confirming.Confirmed | None, jobs: Mapping[JobId, Job]) -> list[Event]:
-    """What the fresh seeds showed, in words."""
-    return [] if seen is None else [_said(parts, confirming.confirmed_text(seen, jobs.get))]
+def _confirmed(parts: Parts, seen: confirming.Confirmed | None) -> list[Event]:
+    """What the fresh seeds showed, in words; the base is a job of an earlier round, most often."""
+    return [] if seen is None else [_said(parts, confirming.confirmed_text(seen, parts.ledger.reading.job))]
 
 
 def _decided(

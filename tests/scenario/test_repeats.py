@@ -9,7 +9,7 @@ import pytest
 
 from auto_loop.domain.decision import DecisionKind, effect_seen, rules_asked
 from auto_loop.domain.effect import Finding, Method
-from auto_loop.domain.errors import MisuseError
+from auto_loop.domain.errors import MisuseError, RefusedError
 from auto_loop.domain.job import CONFIRMATION, REPEAT, Job, Outcome
 from auto_loop.launch.base import LaunchRequest
 from auto_loop.launch.stub import Act
@@ -187,3 +187,19 @@ def test_a_config_without_a_seed_cannot_be_repeated(world: World) -> None:
     (world.root / "base.json").write_text(json.dumps({"lr": 0.8}))
     with pytest.raises(MisuseError, match="no seed to repeat under"):
         loop(world, Noisy(world))
+
+
+def test_a_seed_among_the_trainer_s_own_arguments_leaves_nothing_to_repeat(world: World) -> None:
+    with pytest.raises(MisuseError, match="--extra gives every job the same seed"):
+        loop(world, Noisy(world), extra=("--seed=5",))
+
+
+def test_repeats_do_not_share_an_output_folder_of_the_user_s_own(world: World) -> None:
+    with pytest.raises(RefusedError, match="several jobs would write into this one output folder"):
+        loop(world, Noisy(world), rounds=1, extra=("--output_dir=outputs/mine",))
+
+
+def test_what_fresh_seeds_showed_names_the_base_of_an_earlier_round(world: World) -> None:
+    assert loop(world, Noisy(world)) == 0
+    (told,) = [str(one.detail["text"]) for one in world.watching.of("said") if "On fresh seeds" in str(one.detail)]
+    assert " against base: " in told
