@@ -45,9 +45,10 @@ class DecisionReading:
         """Those of one kind, oldest first."""
         return tuple(decision_of(row) for row in self._db.rows("decisions_of_kind", study=study, kind=kind))
 
-    def waiting(self, loop: int) -> tuple[ProposalRecord, ...]:
-        """The loop's proposals that wait for a slot or a person, in the order in which they came."""
-        return tuple(proposal_of(row) for row in self._db.rows("waiting_proposals", loop=loop))
+    def waiting(self, loop: int, after: int = 0) -> tuple[ProposalRecord, ...]:
+        """The loop's proposals that wait for a slot or a person, in the order in which they came, from those numbered
+        above `after`."""
+        return tuple(proposal_of(row) for row in self._db.rows("waiting_proposals", loop=loop, after=after))
 
     def track_records(self, study: str) -> tuple[TrackRecord, ...]:
         """What became of each rule's proposals, over all of the study's loops."""

@@ -103,7 +103,7 @@ VALUES (:loop, :round, :parent, :verdict, :child, :changes, :reason, :rule, :pro
         :evidence, :edits, :reasons, :predictions, :decision);
 
 -- name: waiting_proposals
-SELECT * FROM proposal WHERE loop = :loop AND verdict = 'waiting' ORDER BY id;
+SELECT * FROM proposal WHERE loop = :loop AND verdict = 'waiting' AND id > :after ORDER BY id;
 
 -- name: count_waiting
 SELECT count(*) AS number FROM proposal WHERE loop = :loop AND verdict = 'waiting';

@@ -275,6 +275,8 @@ class Driver:
                 return  # done with the turn's commit
             case Review():  # what was accepted need not wait where a slot is free
                 self._next_start = self._work.clock()
+                if self._steady is not None:
+                    self._steady.reviewed()
             case Warn(attempt=attempt, warning=warning):
                 self._measuring.told([(attempt.id, warning.stop.name)])
             case Stop(attempt=attempt, stop=stop, verdict=verdict):

@@ -78,6 +78,10 @@ class Steady:
         self._decided, self._is_behind = set(), False
         self._choice.committed()
 
+    def reviewed(self) -> None:
+        """A person has settled some of what waited."""
+        self._choice.forget()
+
     def prepare(self) -> None:
         """While nothing else is to be done: make ready what is next, so that a freed slot does not wait for it."""
         self._choice.prepare()

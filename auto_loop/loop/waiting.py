@@ -1,7 +1,9 @@
 """Proposals that wait, for a slot or for a person: which of them is next, and what becomes of one."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from heapq import nsmallest
 
 from auto_loop.domain.history import ProposalRecord
 from auto_loop.domain.job import Job
@@ -18,7 +20,7 @@ TAKEN, TURNED_AWAY = "proposal taken", "proposal turned away"  # kinds of events
 SLOT = "it waits for a free slot"
 _ONE = Limits(per_parent=1, round_size=1)
 # How many of the best that wait are looked at for their diversity: each is held against all that its round has.
-_LOOKED_AT = 64
+_LOOKED_AT = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +39,11 @@ def best_of(contenders: Iterable[Contender], taken: Mapping[int, Sequence[Seat]]
     least-heard purpose. Then the parent's rank decides, the proposal's priority, and who came first.
     """
 
+    children = {number: Counter(seat.parent for seat in seats) for number, seats in taken.items()}
+
     def heard(one: Contender) -> int:
-        return sum(seat.parent == one.seat.parent for seat in taken.get(one.record.round + 1, ()))
+        number = one.record.round + 1
+        return children[number][one.seat.parent] if number in children else 0
 
     def merit(one: Contender) -> tuple[float, int, int]:
         return one.rank, -one.seat.priority, one.record.id or 0
@@ -49,7 +54,7 @@ def best_of(contenders: Iterable[Contender], taken: Mapping[int, Sequence[Seat]]
         same_purpose = sum(seat.group == one.seat.group for seat in beside)
         return heard(one), twins, same_purpose, *merit(one)
 
-    looked_at = sorted(contenders, key=lambda one: (heard(one), *merit(one)))[:_LOOKED_AT]
+    looked_at = nsmallest(_LOOKED_AT, contenders, key=lambda one: (heard(one), *merit(one)))
     return min(looked_at, key=order)
 
 

@@ -166,6 +166,24 @@ def test_a_config_that_was_tried_meanwhile_is_refused_when_it_is_accepted(world:
     assert [one.reasons for one in refused] == [("the study has tried this very config already",)]
 
 
+def test_a_person_may_also_settle_what_waits_for_a_slot(world: World) -> None:
+    """Without --review a steady loop takes by itself; what a person refuses meanwhile is not taken."""
+    asked: list[int] = []
+
+    def react(event: Event) -> None:
+        if event.kind == "progress" and not asked and (left := waiting(world)):
+            asked.extend(numbers(left))
+            ask(world, refuse=numbers(left)[:1], accept=numbers(left)[1:2])
+
+    world.watching.react = react
+    options = {"decide": True, "steady": True, "rounds": 2, "concurrency": 1, "round_size": 5}
+    assert world.run(cfgs=configs(world, 0.1, 5.0, 30.0), **options) == 0
+    by_number = {one.id: one for one in world.history().proposals}
+    assert by_number[asked[0]].reasons == ("refused by ada",)
+    assert by_number[asked[1]].verdict is Verdict.ACCEPTED
+    assert [job.round for job in world.history().jobs].count(2) == 5
+
+
 def test_a_fork_keeps_the_loop_going_when_nothing_is_accepted(world: World) -> None:
     stop = """
 [[stop]]
