@@ -39,24 +39,27 @@ def is_repeat(job: Job) -> bool:
 
 
 def cells_of(jobs: Iterable[Job]) -> tuple[Cell, ...]:
-    """The cells that jobs make up, in the order of their leads.
+    """The cells that jobs make up, in the order in which their configs were first queued.
 
-    A job whose place a remedied one has taken is in none. Remedied repeats of a remedied lead are its repeats. A repeat
-    whose lead is not among the jobs, or has another config by now, is left out: it has nothing to be held against.
+    A lead whose place a remedied job has taken leads none; remedied repeats of a remedied lead are its repeats. A
+    repeat that failed stays in its cell whatever took its place: its config did that. A repeat whose lead is not among
+    the jobs, or has another config by now, is left out: it has nothing to be held against.
     """
     found = {job.id: job for job in jobs}
     replaced = {job.origin.parent for job in found.values() if job.origin.proposer == REMEDY}
-    leads: dict[tuple[JobId | None, int], Job] = {}
-    repeats: dict[tuple[JobId | None, int], list[Job]] = {}
+    order = {job: at for at, job in enumerate(found)}
+    leads: dict[tuple[JobId, int], Job] = {}
+    repeats: dict[tuple[JobId, int], list[Job]] = {}
     for job in found.values():
-        if job.id in replaced:
-            continue
         first, times = _before_remedies(job, found)
-        if is_repeat(first):
-            repeats.setdefault((first.origin.parent, times), []).append(job)
-        else:
+        above = found.get(first.origin.parent) if is_repeat(first) and first.origin.parent is not None else None
+        if above is not None:
+            lead, before = _before_remedies(above, found)
+            repeats.setdefault((lead.id, times + before), []).append(job)
+        elif not is_repeat(first) and job.id not in replaced:
             leads[first.id, times] = job
-    return tuple(Cell(lead=lead, repeats=tuple(repeats.get(key, ()))) for key, lead in leads.items())
+    ordered = sorted(leads, key=lambda key: order[key[0]])
+    return tuple(Cell(lead=leads[key], repeats=tuple(repeats.get(key, ()))) for key in ordered)
 
 
 def _before_remedies(job: Job, jobs: Mapping[JobId, Job]) -> tuple[Job, int]:

@@ -14,7 +14,7 @@ from auto_loop.domain.edits import Edit
 from auto_loop.domain.errors import MisuseError
 from auto_loop.domain.failure import Failure
 from auto_loop.domain.guardrails import Guardrails, check
-from auto_loop.domain.job import Attempt, Job, Outcome, StopCause
+from auto_loop.domain.job import CONFIRMATION, Attempt, Job, Outcome, StopCause
 from auto_loop.domain.paths import BrokenPathError, expand, get, render_path
 from auto_loop.domain.proposal import Proposal
 from auto_loop.loop.endings import Logged
@@ -139,6 +139,8 @@ def back_off_s(failed: int, failure: Failure) -> float:
 
 def _remedied(job: Job, failure: Failure, terms: Terms) -> Replace | str:
     """The first of the class's remedies that the guardrails accept; else, in words, why there is none ("": none)."""
+    if job.origin.proposer == CONFIRMATION and any(one.failure is failure for one in terms.remedies):
+        return "a remedy would make another config of it, and it is to confirm this one"
     said: list[str] = []
     for remedy in terms.remedies:
         if remedy.failure is not failure:

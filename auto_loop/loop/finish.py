@@ -93,9 +93,16 @@ def _terms(parts: Parts, job: Job, ended: Attempt, logged: Logged) -> Terms:
         guardrails=parts.guardrails,
         types=parts.types,
         tried_in_lineage=_remedied_before(parts, job, ended) if remedies else 0,
-        seen=parts.tried.fingerprints(parts.study, parts.loop) if remedies else frozenset(),
+        seen=_seen(parts, job) if remedies else frozenset(),
         logged=logged,
     )
+
+
+def _seen(parts: Parts, job: Job) -> frozenset[str]:
+    """What a remedied config must not be again. Repeats are exempt: all of a cell may need the same remedy."""
+    if parts.call.repeats > 1:
+        return parts.tried.under_seed_of(parts.study, parts.loop, job.config)
+    return parts.tried.fingerprints(parts.study, parts.loop)
 
 
 def _remedied_before(parts: Parts, job: Job, ended: Attempt) -> int:

@@ -3,14 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from auto_loop.domain.cell import cells_of
 from auto_loop.domain.config import Config, Json
 from auto_loop.domain.decision import DecisionId, DecisionKind, ParentSeen, RulesAsked
 from auto_loop.domain.fingerprint import Launched
 from auto_loop.domain.history import ProposalRecord
-from auto_loop.domain.job import CONFIRMATION, FORK, REPEAT, Job, JobId
+from auto_loop.domain.job import CONFIRMATION, FORK, REMEDY, REPEAT, Job, JobId
 from auto_loop.domain.proposal import Accepted, Proposal, Verdict
 from auto_loop.loop.children import Child, queue_cell
 from auto_loop.loop.deciding import keep
+from auto_loop.loop.families import family_of, root_of
 from auto_loop.loop.journal import Journal
 from auto_loop.loop.live import Fired, law_expressions, read_by
 from auto_loop.loop.parts import Parts
@@ -116,10 +118,11 @@ class _Asked:
 
 
 def _lead(parts: Parts, job: Job) -> Job:
-    """The first job of the config's cell."""
-    if job.origin.proposer != REPEAT or job.origin.parent is None:
+    """The first job of the config's cell; of one whose first job was remedied, and it was not, it is itself."""
+    if job.origin.proposer not in (REPEAT, REMEDY):
         return job
-    return parts.ledger.reading.job(job.origin.parent) or job
+    cells = cells_of(family_of(parts, root_of(parts, job)))
+    return next((cell.lead for cell in cells if any(one.id == job.id for one in cell.jobs)), job)
 
 
 def _proposal(asked: _Asked, changes: Mapping[str, Json]) -> Proposal:

@@ -1,6 +1,6 @@
 """Where a loop stands after a round: its cells, what each run came to, and the base that others are held against."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from auto_loop.domain.cell import Cell, cells_of, is_repeat, pooled, values_of
@@ -83,12 +83,39 @@ def _cell(parts: Parts, lead: JobId) -> Cell:
     job = parts.ledger.reading.job(lead)
     if job is None:
         raise ValueError(f"job {lead} is not in the ledger")
-    return Cell(lead=job, repeats=tuple(one for one in parts.ledger.reading.children_of(job) if is_repeat(one)))
+    line = _line(parts, job)
+    repeats = [one for above in line for one in parts.ledger.reading.children_of(above) if is_repeat(one)]
+    if len(line) > 1:  # of a config that was remedied, those count that were remedied as often
+        repeats += [by for one in repeats for by in _in_place_of(parts, one)]
+    cells = cells_of([*line, *repeats])
+    return next((one for one in cells if one.lead.id == lead), Cell(lead=job))
+
+
+def _line(parts: Parts, job: Job) -> list[Job]:
+    """The job, and before it those whose place it has taken, the oldest first."""
+    line = [job]
+    while line[0].origin.proposer == REMEDY and line[0].origin.parent is not None:
+        above = parts.ledger.reading.job(line[0].origin.parent)
+        if above is None:
+            break
+        line.insert(0, above)
+    return line
+
+
+def _in_place_of(parts: Parts, job: Job) -> Iterator[Job]:
+    """The jobs that took a failed one's place, one after another."""
+    left: Job | None = job
+    while left is not None:
+        children = parts.ledger.reading.children_in_round(left, left.round)
+        left = next((one for one in children if one.origin.proposer == REMEDY), None)
+        if left is not None:
+            yield left
 
 
 def parent_cell(parts: Parts, cell: Cell) -> Cell | None:
-    """The cell that a cell's config was made of."""
-    return None if cell.lead.origin.parent is None else _cell(parts, cell.lead.origin.parent)
+    """The cell that a cell's config was made of; None of a remedied one, which no rule proposed."""
+    origin = cell.lead.origin
+    return None if origin.parent is None or origin.proposer == REMEDY else _cell(parts, origin.parent)
 
 
 def with_summaries(parts: Parts, stand: Standing, cell: Cell) -> Standing:

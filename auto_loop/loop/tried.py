@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
+from auto_loop.domain.config import Config
 from auto_loop.domain.fingerprint import Launched, launched_fingerprint, places_told, under_seed
 from auto_loop.domain.paths import Path
 from auto_loop.ledger.reading import Launch, Reading
@@ -32,6 +33,14 @@ class Tried:
             if (loop, one) not in self._known:
                 self._known[loop, one] = self._prints(study, loop, one)
         return frozenset(found for one in launches for found in self._known[loop, one])
+
+    def under_seed_of(self, study: str, loop: int, config: Config) -> frozenset[str]:
+        """Those that ran under the very seed of a config: what is tried already for one of several repeats."""
+        found = self.fingerprints(study, loop)
+        if self.seed is None:
+            return found
+        mark = under_seed("", config, self.seed)
+        return frozenset(one.removesuffix(mark) for one in found if one.endswith(mark))
 
     def _prints(self, study: str, loop: int, launch: Launch) -> tuple[str, ...]:
         config = self.reading.config(launch.config)

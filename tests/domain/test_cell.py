@@ -163,3 +163,17 @@ def test_one_run_is_itself_and_none_is_a_mistake() -> None:
     assert pooled([one], lambda _: Direction.LOWER) is one
     with pytest.raises(ValueError, match="no summaries"):
         pooled([], lambda _: Direction.LOWER)
+
+
+def test_a_repeat_that_was_remedied_alone_counts_against_its_config() -> None:
+    jobs = [job(1), job(2, REPEAT, 1, seed=2), job(3, REMEDY, 2, seed=2)]
+    assert numbers(cells_of(jobs)) == [[1, 2]], "job 3 is another config, and job 2 is what became of this one"
+
+
+def test_the_runs_that_confirm_a_remedied_lead_are_its_repeats() -> None:
+    jobs = [job(1), job(2, REMEDY, 1), job(3, CONFIRMATION, 2, seed=9)]
+    assert numbers(cells_of(jobs)) == [[2, 3]]
+
+
+def test_a_remedied_config_keeps_its_place_among_the_others() -> None:
+    assert numbers(cells_of([job(1), job(2), job(3, REMEDY, 1)])) == [[3], [2]]

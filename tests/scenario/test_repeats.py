@@ -10,7 +10,7 @@ import pytest
 from auto_loop.domain.decision import DecisionKind, effect_seen, rules_asked
 from auto_loop.domain.effect import Finding, Method
 from auto_loop.domain.errors import MisuseError, RefusedError
-from auto_loop.domain.job import CONFIRMATION, REPEAT, Job, Outcome
+from auto_loop.domain.job import CONFIRMATION, REMEDY, REPEAT, Job, Outcome
 from auto_loop.launch.base import LaunchRequest
 from auto_loop.launch.stub import Act
 from tests.scenario.harness import World
@@ -203,3 +203,55 @@ def test_what_fresh_seeds_showed_names_the_base_of_an_earlier_round(world: World
     assert loop(world, Noisy(world)) == 0
     (told,) = [str(one.detail["text"]) for one in world.watching.of("said") if "On fresh seeds" in str(one.detail)]
     assert " against base: " in told
+
+
+@dataclass
+class Small(Noisy):
+    """A trainer whose memory holds no batch above 4 under the seeds in `short` (None: under any)."""
+
+    short: frozenset[int] | None = None
+
+    def __call__(self, request: LaunchRequest) -> Act:
+        config = self.config(request)
+        if config["batch"] > 4 and (self.short is None or config["seed"] in self.short):
+            return Act(duration_s=3.0, returncode=1, inner="OutOfMemoryError: CUDA out of memory.")
+        return super().__call__(request)
+
+
+REMEDIED = """
+[guardrails]
+allow = ["lr", "batch"]
+
+[[remedy]]
+failure = "out of memory"
+change = { "batch@mul" = 0.5 }
+reason = "less"
+"""
+
+
+@pytest.fixture
+def small(world: World) -> World:
+    (world.root / "pack.toml").write_text(PACK + REMEDIED)
+    (world.root / "base.json").write_text(json.dumps({"lr": 0.8, "seed": 7, "batch": 8}))
+    return world
+
+
+def test_a_base_that_is_remedied_has_its_repeats_remedied_and_is_confirmed_against(small: World) -> None:
+    assert loop(small, Small(small)) == 0, "nothing is left of what failed"
+    history = small.history()
+    remedied = [job for job in history.jobs if job.origin.proposer == REMEDY]
+    assert sorted(seeds(remedied)) == [7, 8, 9, 10, 11], "each seed by its own remedy"
+    (confirmed,) = [one for one in history.decisions if one.kind is DecisionKind.CONFIRMATION]
+    seen = effect_seen(confirmed.detail)
+    assert seen.base in {job.id for job in remedied}
+    assert (seen.effect.n_candidate, seen.effect.n_base) == (5, 5)
+    assert seen.effect.finding is Finding.BETTER
+
+
+def test_a_run_that_is_to_confirm_a_config_is_not_remedied_into_another(small: World) -> None:
+    assert loop(small, Small(small, short=frozenset({8, 14}))) == 1
+    history = small.history()
+    assert {job.round for job in history.jobs if job.origin.proposer == REMEDY} == {1, 2}
+    confirming = {job.id for job in history.jobs if job.origin.proposer == CONFIRMATION}
+    assert not [job for job in history.jobs if job.origin.parent in confirming]
+    assert any("it is to confirm this one" in str(event.detail) for event in small.watching.of("job settled"))
