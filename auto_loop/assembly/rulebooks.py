@@ -8,6 +8,7 @@ from auto_loop.assembly.prepare import Prepared
 from auto_loop.domain.config import FieldTypes, Json
 from auto_loop.domain.guardrails import Guardrails
 from auto_loop.domain.paths import Path, parse_path, render_path
+from auto_loop.ledger.decisions import DecisionReading
 from auto_loop.rules import pack as packs
 from auto_loop.rules.model import Pack
 from auto_loop.workspace.files import read_text
@@ -39,6 +40,17 @@ def rulebook(prepared: Prepared, root: File) -> dict[str, Json]:
         "known": None if types.known is None else [*sorted(types.known)],
         "seed": "" if prepared.seed is None else render_path(prepared.seed),
     }
+
+
+def changed_rules(decisions: DecisionReading, study: str, loop: int, now: Mapping[str, Json]) -> str:
+    """What people are told of a loop that goes on with other rules than its last decision was made by; else ""."""
+    kept = [one.rulebook for one in decisions.of_study(study) if one.loop == loop and one.rulebook]
+    before = decisions.rulebook(kept[-1]) if kept and now else now
+    changed = [name for name in sorted({*before, *now}) if before.get(name) != now.get(name)]
+    if not changed:
+        return ""
+    told = ", ".join(f"the pack's {name}" if name == "texts" else name.replace("_", " ") for name in changed)
+    return f"the rules are not those of this loop's last decision any more ({told}): from here on the new ones count"
 
 
 def rules_of(kept: Mapping[str, Json]) -> Rules:

@@ -15,7 +15,7 @@ from auto_loop.assembly.plan_text import printed_plan
 from auto_loop.assembly.prepare import Prepared, prepare, refused_by
 from auto_loop.assembly.redraw import Redraw, ReportFiles
 from auto_loop.assembly.requests import Requests
-from auto_loop.assembly.rulebooks import rulebook
+from auto_loop.assembly.rulebooks import changed_rules, rulebook
 from auto_loop.assembly.surroundings import Surroundings
 from auto_loop.assembly.variants import variant_beside
 from auto_loop.assembly.waiting import failed_jobs
@@ -95,6 +95,8 @@ def execute(prepared: Prepared, front: Front, around: Surroundings) -> int:
         redraw = Redraw(report_command(prepared.call, study, around), around)
         signals = stack.enter_context(Signals(launcher.wake))
         parts = join(prepared, ledger, loop, launcher, signals, front, around, redraw)
+        if changed := changed_rules(ledger.reading.decisions, study, loop, parts.rulebook):
+            front.say(f"note: {changed}")
         front.observer.on_event(started(parts, around))
         try:
             end = Driver(parts).run()

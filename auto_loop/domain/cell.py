@@ -130,7 +130,7 @@ def _median_series(name: str, summaries: Sequence[Summary]) -> Series | None:
     table[~np.isfinite(table)] = np.nan
     known = ~np.isnan(table).all(axis=0)
     values = np.full(steps.size, np.nan)
-    values[known] = np.nanmedian(table[:, known], axis=0)
+    values[known] = 2 * np.nanmedian(table[:, known] / 2, axis=0)  # of two it is their sum that would overflow
     return series_of(name, steps, values, found[0].source)
 
 
@@ -153,7 +153,7 @@ def _median_stats(stats: Sequence[MetricStats], nan_count: int) -> MetricStats:
 
 def _median(values: Iterable[float | None]) -> float | None:
     known = [value for value in values if value is not None]
-    return float(np.median(known)) if known else None
+    return 2 * float(np.median(np.array(known) / 2)) if known else None
 
 
 def values_of(cell: Cell, values: Mapping[JobId, float], at: Path) -> dict[int, float]:

@@ -138,6 +138,11 @@ def test_runs_are_pooled_by_the_median_of_each_step() -> None:
     assert (stats.first, stats.last, stats.best, stats.best_step, stats.nan_count) == (4.0, 2.0, 2.0, 30, 2)
 
 
+def test_two_huge_values_have_a_median() -> None:
+    found = pooled([summary(1.6e308, 1.6e308), summary(1.8e308 / 1.125, 1.7e308)], lambda _: Direction.LOWER)
+    assert found.metrics["loss"].last == pytest.approx(1.65e308)
+
+
 def test_steps_that_not_all_have_logged_are_left_out() -> None:
     found = pooled([summary(3.0, 2.0, 1.0), summary(5.0, 4.0)], lambda _: Direction.LOWER)
     assert list(found.series["loss"].steps) == [10, 20]

@@ -255,3 +255,19 @@ def test_a_run_that_is_to_confirm_a_config_is_not_remedied_into_another(small: W
     confirming = {job.id for job in history.jobs if job.origin.proposer == CONFIRMATION}
     assert not [job for job in history.jobs if job.origin.parent in confirming]
     assert any("it is to confirm this one" in str(event.detail) for event in small.watching.of("job settled"))
+
+
+def test_a_loop_that_goes_on_with_another_pack_says_so(world: World) -> None:
+    def leave(event: object) -> None:
+        if "fresh seeds next" in str(event):
+            raise KeyboardInterrupt
+
+    world.watching.react = leave
+    with pytest.raises(KeyboardInterrupt):
+        loop(world, Noisy(world))
+    world.watching.react = lambda event: None
+    (world.root / "pack.toml").write_text(PACK.replace("0.5", "0.25"))
+    assert world.run(Noisy(world), resume=True, study="pack") == 0
+    told = "the rules are not those of this loop's last decision any more (the pack's texts)"
+    assert [text for text in world.said if told in text]
+    assert len({one.rulebook for one in world.history().decisions if one.rulebook}) == 2
