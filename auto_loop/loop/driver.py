@@ -287,6 +287,7 @@ class Driver:
                 self._attempts.signal(attempt.id, kill=kill)
             case EndRound(round=number):
                 self._end_round(number)
+                self._next_start = self._work.clock()  # what follows need not wait for the next look
             case Leave(reason=reason):
                 self._leave(reason)
             case _:
