@@ -1,6 +1,9 @@
 """`auto-loop review`: what waits is shown, a word is handed on, and what cannot be meant is refused."""
 
 import json
+import time
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,8 @@ from auto_loop.domain.history import ProposalRecord
 from auto_loop.domain.job import JobId
 from auto_loop.domain.proposal import Proposal, Verdict
 from auto_loop.ledger.ledger import Ledger
+from auto_loop.ledger.reading import Reading
+from tests.cli.project import SCRIPT, Project
 from tests.ledger.make import LOOP, STUDY, new_job
 
 
@@ -101,3 +106,60 @@ def test_a_study_of_which_nothing_waits(ledger: Ledger) -> None:
     said = call(STUDY, "--all")
     assert said.exit_code == 3
     assert call("nobody").exit_code == 3
+
+
+TRAINER = """
+import json, os, sys
+words = dict(word[2:].split("=", 1) for word in sys.argv[1:] if "=" in word)
+os.makedirs(words["output_dir"])
+rate = json.load(open(words["config_path"]))["lr"]
+with open(os.path.join(words["output_dir"], "metrics.jsonl"), "w") as history:
+    for step in (10, 20, 30):
+        history.write(json.dumps({"step": step, "eval/loss": rate + 1 / step}) + "\\n")
+"""
+PACK = """
+[objective]
+metric = "eval/loss"
+direction = "lower"
+
+[[rule]]
+name = "halve"
+when = 'last("eval/loss") > 0'
+change = { "lr@mul" = 0.5 }
+reason = "loss ended at {last('eval/loss')}"
+"""
+
+
+def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30.0
+    while not true():
+        assert time.monotonic() < deadline, "never came true"
+        time.sleep(0.05)
+
+
+def waits(project: Project) -> bool:
+    said = project.shell("python -m auto_loop review pack --json")
+    return said.returncode == 0 and bool(json.loads(said.stdout)["proposals"])
+
+
+@pytest.mark.parametrize("steady", [[], ["--steady"]])
+def test_a_supervisor_that_lives_does_as_it_is_told_and_answers(project: Project, steady: list[str]) -> None:
+    (project.root / "train.py").write_text(TRAINER)
+    (project.root / "pack.toml").write_text(PACK)
+    (project.root / "a.json").write_text('{"lr": 0.8}')
+    options = ["--pack", "pack.toml", *SCRIPT, "--device", "cpu", "--decide", "--review", "--rounds", "2", *steady]
+    supervisor = project.start("autorun", "--cfgs", "a.json", *options, "--exec")
+    try:
+        until(lambda: waits(project))
+        why = project.shell("python -m auto_loop why")
+        assert "1 proposal waits for a person (`auto-loop review pack`)" in why.stdout
+        said = project.shell("python -m auto_loop review pack --all --by ada")
+        assert said.stdout.startswith("Proposal 1 is queued as a_")
+        output, _ = supervisor.communicate(timeout=60)
+    finally:
+        supervisor.kill()
+        supervisor.wait()
+    assert supervisor.returncode == 0
+    assert "(accepted by ada)" in output
+    with closing(Reading.open(project.root / "outputs" / "ledger.sqlite3")) as reading:
+        assert [job.round for job in reading.history("pack").jobs] == [1, 2]
