@@ -46,7 +46,7 @@ def explain(reading: Reading, job: Job) -> Explained:
     return Explained(
         job=job,
         descent=descent,
-        metric=rules.pack.main_metric if rules is not None else "",
+        metric=rules.pack.goal if rules is not None else "",
         asked=None if decision is None or asked is None else _asking(decision, asked, seen, rules, jobs),
         fired=None if record is None else _fired(record, asked, seen, rules, jobs),
         record=record,

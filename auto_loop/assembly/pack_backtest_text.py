@@ -9,7 +9,6 @@ from typing import Self
 
 from auto_loop.assembly.pack_backtest import Backtest, Followed, Replayed, Saved, Verdict
 from auto_loop.assembly.pack_runs import FoundRuns, Timed
-from auto_loop.assembly.pack_text import goal
 from auto_loop.domain.config import Json
 from auto_loop.rules.live import PlayedBack
 from auto_loop.rules.model import Then
@@ -24,7 +23,7 @@ def backtest_json(done: Backtest, found: FoundRuns) -> dict[str, Json]:
     """Everything, without its runs' series."""
     return {
         "pack": done.pack.name,
-        "objective": goal(done.pack),
+        "objective": done.pack.goal,
         "runs": [_run_json(one) for one in done.replayed],
         "nearest": [_followed_json(one) for one in done.followed],
         "false_stops": [
@@ -120,7 +119,7 @@ class _Names:
 
 
 def _run_table(done: Backtest, names: _Names) -> Iterator[str]:
-    head = ("run", goal(done.pack) or "objective", "fired", "first rule", "live rule", "saves")
+    head = ("run", done.pack.goal or "objective", "fired", "first rule", "live rule", "saves")
     yield from _columns([head, *(_run_row(one, names) for one in done.replayed)])
 
 

@@ -17,7 +17,7 @@ def check_json(pack: Pack) -> dict[str, Json]:
     """What is in a pack, counted, and what it strives for."""
     return {
         "pack": pack.name,
-        "objective": goal(pack) or None,
+        "objective": pack.goal or None,
         "direction": pack.objective.direction.value,
         "min_difference": pack.objective.min_difference,
         "rules": len(pack.rules),
@@ -32,7 +32,7 @@ def check_text(pack: Pack) -> str:
     """The same in words."""
     thens = Counter(stop.then.value for stop in pack.stops)
     live = f" ({', '.join(f'{count} {then}' for then, count in thens.items())})" if thens else ""
-    aim = goal(pack)
+    aim = pack.goal
     better = "" if pack.objective.direction is Direction.NONE else f", better {pack.objective.direction}"
     smallest = f", differences from {pack.objective.min_difference:g} on" if pack.objective.min_difference else ""
     counts = [
@@ -44,11 +44,6 @@ def check_text(pack: Pack) -> str:
     ]
     strives = f"objective: {aim}{better}{smallest}" if aim else "objective: none"
     return f"pack {pack.name}: no fault found\n  {', '.join(counts)}\n  {strives}"
-
-
-def goal(pack: Pack) -> str:
-    """What the pack strives for, as it is written there; empty without anything."""
-    return pack.main_metric if pack.objective.expression is None else pack.objective.expression.text
 
 
 def test_json(done: Sequence[Tested]) -> dict[str, Json]:

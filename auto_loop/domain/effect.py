@@ -260,7 +260,8 @@ def _unknown(effect: Effect) -> str:
     if paired and effect.pairs < 2:
         return "unknown: one pair only" if effect.pairs else "unknown: no seed that both were run under"
     if not paired and min(effect.n_candidate, effect.n_base) < 2:
-        return f"unknown: {effect.n_candidate} against {effect.n_base} runs, and two are needed on each side"
+        lost = f"; {effect.lost} more of its runs than of the base's came to no number" if effect.lost else ""
+        return f"unknown: {effect.n_candidate} against {effect.n_base} runs, and two are needed on each side{lost}"
     return (
         f"unknown: {_counted(effect)} without a measurable spread, so there is no noise to hold the difference against"
     )

@@ -310,7 +310,8 @@ ORDER BY job.position;
 
 -- name: not_asked_about
 SELECT * FROM job_whole
-WHERE loop = :loop AND state = 'done' AND outcome <> 'cancelled' AND proposer NOT IN ('repeat', 'confirmation')
+WHERE loop = :loop AND state = 'done' AND outcome <> 'cancelled'
+  AND proposer NOT IN ('repeat', 'confirmation', 'remedy') -- of a cell its first job speaks for all of them
   AND id NOT IN (SELECT parent FROM silence WHERE loop = :loop)
   AND id NOT IN (SELECT proposal.parent FROM proposal JOIN decision ON decision.id = proposal.decision
                  WHERE proposal.loop = :loop AND decision.kind = 'job')

@@ -160,7 +160,7 @@ def confirmed(parts: Parts, stand: Standing, promising: EffectSeen) -> Confirmed
     sides = [_fresh(parts, stand, cells.get(lead), promising.seeds) for lead in (promising.candidate, promising.base)]
     effect = compare(sides[0], sides[1], on)
     seen = replace(promising, effect=effect)
-    return Confirmed(seen=seen, words=in_words(effect, parts.pack.main_metric))
+    return Confirmed(seen=seen, words=in_words(effect, parts.pack.goal))
 
 
 def _fresh(parts: Parts, stand: Standing, cell: Cell | None, seeds: Iterable[int]) -> dict[int, float]:

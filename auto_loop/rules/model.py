@@ -145,6 +145,11 @@ class Pack:
         """The metric that the objective names, else the first key metric; empty when there is neither."""
         return self.objective.metric or next(iter(self.key_metrics), "")
 
+    @property
+    def goal(self) -> str:
+        """What runs are held against each other by: the objective's expression as it is written, else its metric."""
+        return self.objective.expression.text if self.objective.expression is not None else self.main_metric
+
     def canonical(self, name: str) -> str:
         """The name that the pack knows a metric by; the name itself when it knows none."""
         return self.aliases.get(name, name)

@@ -10,7 +10,7 @@ import pytest
 from auto_loop.domain.decision import DecisionKind, effect_seen, rules_asked
 from auto_loop.domain.effect import Finding, Method
 from auto_loop.domain.errors import MisuseError, RefusedError
-from auto_loop.domain.job import CONFIRMATION, REMEDY, REPEAT, Job, Outcome
+from auto_loop.domain.job import CONFIRMATION, FORK, REMEDY, REPEAT, Job, Outcome
 from auto_loop.launch.base import LaunchRequest
 from auto_loop.launch.stub import Act
 from tests.scenario.harness import World
@@ -271,3 +271,46 @@ def test_a_loop_that_goes_on_with_another_pack_says_so(world: World) -> None:
     told = "the rules are not those of this loop's last decision any more (the pack's texts)"
     assert [text for text in world.said if told in text]
     assert len({one.rulebook for one in world.history().decisions if one.rulebook}) == 2
+
+
+FORKED = """
+[[stop]]
+name = "high"
+when = 'value("eval/loss") > 1.6'
+after = 20
+then = "stop+fork"
+change = { "lr@mul" = 0.25 }
+reason = "loss is {value('eval/loss')}"
+"""
+
+
+@dataclass
+class Early(Small):
+    """Logs at once and trains on, so that a live rule finds something to stop."""
+
+    def __call__(self, request: LaunchRequest) -> Act:
+        act = super().__call__(request)
+        if act.inner:
+            return act
+        self.logs(request)
+        return Act(duration_s=30.0)
+
+
+@pytest.mark.parametrize("steady", [False, True])
+def test_the_remedied_runs_of_a_config_have_one_successor_and_are_decided_once(small: World, steady: bool) -> None:
+    (small.root / "pack.toml").write_text(PACK + REMEDIED + FORKED)
+    loop(small, Early(small), repeats=3, rounds=2, round_size=2, steady=steady)
+    history = small.history()
+    (fork,) = [job for job in history.jobs if job.origin.proposer == FORK]
+    parent = next(job for job in history.jobs if job.id == fork.origin.parent)
+    assert (parent.origin.proposer, seeds([parent])) == (REMEDY, [7])
+    assert not [one for one in history.proposals if one.parent == parent.id and one.round == 1 and one.child != fork.id]
+
+
+def test_the_words_of_an_effect_name_the_expression_that_was_judged_by(world: World) -> None:
+    objective = PACK.replace('metric = "eval/loss"', "expression = \"-last('eval/loss')\"")
+    (world.root / "pack.toml").write_text(objective.replace('direction = "lower"', 'direction = "higher"'))
+    assert loop(world, Noisy(world)) == 0
+    (told,) = [str(one.detail["text"]) for one in world.watching.of("said") if "On fresh seeds" in str(one.detail)]
+    assert "-last('eval/loss'): 0.3" in told
+    assert "higher (95 % interval" in told
