@@ -168,11 +168,12 @@ class Steady:
             repeats={lead.id: tuple(job.id for job in cell.jobs)},
         )
         answer = deciding.ask(parts, question)
+        others = f"others of {lead.name} go first (--variants-per-run {room})"
         to = Record(
             round=lead.round,
             decision=deciding.keep(parts, DecisionKind.JOB, lead.round, answer.asked),
             jobs={lead.id: lead},
-            no_place="" if room == call.variants_per_run else full_text(parts, lead.round + 1),
+            no_place=full_text(parts, lead.round + 1) if room < call.variants_per_run else others,
             waits=PERSON if call.review else waiting.SLOT,
         )
         record(parts, answer, to)
