@@ -110,7 +110,7 @@ def _judged(kept: Kept, candidates: Sequence[Candidate], limits: Limits) -> Ruli
         seen=frozenset(kept.asked.hits),
         types=rules.types,
         seed=rules.seed,
-        predict=laws(rules.pack, kept.asked.parents),
+        predict=laws(rules.pack, kept.asked.parents, rules.guardrails.ignore),
     )
 
 
@@ -146,7 +146,7 @@ def _fork_judged(kept: Kept, candidate: Candidate, facts: Facts, warm_from: str)
     rules = kept.rules
 
     def predict(_candidate: Candidate, config: Config) -> Mapping[str, float]:
-        return predictions(rules.pack, facts, config)
+        return predictions(rules.pack, facts, config, rules.guardrails.ignore)
 
     return judge(
         [candidate],

@@ -8,6 +8,7 @@ from auto_loop.domain.config import Config
 from auto_loop.domain.decision import Decision, DecisionId, DecisionKind, ParentSeen, RulesAsked
 from auto_loop.domain.history import History
 from auto_loop.domain.job import Job, JobId
+from auto_loop.domain.paths import Path
 from auto_loop.domain.proposal import Refusal, Silence, Verdict
 from auto_loop.domain.track_record import shift
 from auto_loop.loop.parts import Parts
@@ -50,7 +51,7 @@ def ask(parts: Parts, question: Question) -> Answer:
     book = Rulebook(pack=parts.pack, looked_for=parts.meter.looked_for, shift=shifts)
     offer = book.offer(question.jobs, question.history)
     limits = Limits(per_parent=parts.call.variants_per_run, round_size=question.room)
-    verdicts = ruled(parts, offer.candidates, limits, laws(parts.pack, offer.seen))
+    verdicts = ruled(parts, offer.candidates, limits, laws(parts.pack, offer.seen, parts.guardrails.ignore))
     seen = tuple(replace(one, repeats=question.repeats.get(one.job, one.repeats)) for one in offer.seen)
     return Answer(
         ruling=verdicts.ruling,
@@ -109,15 +110,19 @@ def _by_trainer(one: Candidate, text: str) -> Refusal:
     return Refusal(parent=one.parent.id, proposal=one.proposal, verdict=Verdict.REFUSED, reasons=(said,))
 
 
-def laws(pack: Pack, seen: Iterable[ParentSeen]) -> Predict:
-    """What the pack's laws expect of a candidate's config, by the readings of its parent's run."""
+def laws(pack: Pack, seen: Iterable[ParentSeen], ignore: tuple[Path, ...]) -> Predict:
+    """What the pack's laws expect of a candidate's config, by the readings of its parent's run.
+
+    `ignore` are the places that make no other config of it.
+    """
     readings = {one.job: one.readings for one in seen}
 
     def predict(candidate: Candidate, config: Config) -> Mapping[str, float]:
         parent = candidate.parent
         if parent.id not in readings:
             return {}
-        return predictions(pack, facts_of_readings(readings[parent.id], parent.config, pack.canonical), config)
+        facts = facts_of_readings(readings[parent.id], parent.config, pack.canonical)
+        return predictions(pack, facts, config, ignore)
 
     return predict
 

@@ -141,7 +141,7 @@ def _ruled(parts: Parts, asked: _Asked, proposal: Proposal) -> tuple[Ruling, str
     """The panel's ruling, and what the trainer's own config class has against it."""
 
     def predict(_candidate: Candidate, config: Config) -> Mapping[str, float]:
-        return predictions(parts.pack, asked.fired.facts, config)
+        return predictions(parts.pack, asked.fired.facts, config, parts.guardrails.ignore)
 
     ruling = judge(
         [Candidate(parent=asked.parent, proposal=proposal)],

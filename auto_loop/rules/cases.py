@@ -21,11 +21,10 @@ from auto_loop.rules.case_model import Aim, Case, LiveAt
 from auto_loop.rules.engine import fire
 from auto_loop.rules.explain import show
 from auto_loop.rules.facts import facts_of
-from auto_loop.rules.laws import changed_facts, predictions
+from auto_loop.rules.laws import predictions, why_unforeseen
 from auto_loop.rules.live import PlayedBack, play_back
 from auto_loop.rules.model import Pack, Stop, Then
 
-_GAPS = 6  # missing readings that are named
 _SAME = 1e-3  # of a number: a computed value is rounded to four digits
 
 
@@ -244,21 +243,8 @@ def _prediction_misses(case: Case, found: _Found, proposal: Proposal) -> Iterato
         value = said.get(found.pack.canonical(metric))
         if value is None or not abs(value - aim.value) <= aim.within:
             got = "nothing: no law speaks" if value is None else f"{value:.6g}"
-            notes = faults if value is not None or config is None else (*faults, *_silent_laws(found, metric, config))
-            yield Miss(about=f"predicts {metric}", expected=_aim(aim), got=got, notes=notes)
-
-
-def _silent_laws(found: _Found, metric: str, config: Config) -> Iterator[str]:
-    """What each law for a metric lacked, or what kept it from speaking."""
-    facts = changed_facts(facts_of(found.run, found.pack.canonical), config)
-    laws = [law for law in found.pack.laws if found.pack.canonical(law.metric) == found.pack.canonical(metric)]
-    for number, law in enumerate(laws, start=1):
-        parts = [one for one in (law.when, law.value) if one is not None]
-        gaps = tuple(dict.fromkeys(gap for one in parts for gap in one.missing(facts)))
-        if law.when is not None and law.when.evaluate(facts) is False:
-            yield f"law {number} for it is silent: {law.when.shortfall(facts).says}"
-        elif gaps:
-            yield f"law {number} for it lacks {', '.join(gaps[:_GAPS])}{' and more' if len(gaps) > _GAPS else ''}"
+            why = () if value is not None or config is None else why_unforeseen(found.pack, facts, config, metric)
+            yield Miss(about=f"predicts {metric}", expected=_aim(aim), got=got, notes=(*faults, *why))
 
 
 def changed_config(pack: Pack, config: Config | None, proposal: Proposal) -> tuple[Config | None, tuple[str, ...]]:

@@ -86,14 +86,19 @@ def _chain(chain: Chain, text: str, facts: Facts, wanted: bool) -> Shortfall:
 
 
 def _link(op: str, pair: tuple[Node, Node], text: str, facts: Facts, wanted: bool) -> Shortfall:
-    if isinstance(pair[0], Literal):
+    if _is_literal(pair[0]):
         op, pair = _MIRROR[op], (pair[1], pair[0])
     left, right = (evaluate(side, facts) for side in pair)
     if compare(op, left, right) is wanted:
         return HOLDS
-    bound = show(right) if isinstance(pair[1], Literal) else f"{quote(pair[1], text)} = {show(right)}"
+    bound = show(right) if _is_literal(pair[1]) else f"{quote(pair[1], text)} = {show(right)}"
     says = f"{quote(pair[0], text)} = {show(left)}, needs {op if wanted else _CONTRARY[op]} {bound}"
     return Shortfall(distance=_distance(left, right), says=says)
+
+
+def _is_literal(node: Node) -> bool:
+    """Whether the value stands there as written: -50 is the sign and a literal."""
+    return isinstance(node.operand if isinstance(node, Unary) and node.op == "-" else node, Literal)
 
 
 def _distance(left: Value, right: Value) -> float:

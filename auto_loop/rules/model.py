@@ -8,6 +8,7 @@ from typing import TypeAlias
 from auto_loop.domain.config import Json
 from auto_loop.domain.failure import Failure
 from auto_loop.domain.guardrails import Guardrails
+from auto_loop.domain.paths import Path
 from auto_loop.domain.stats import Direction, usual_direction
 from auto_loop.rules.condition import Expression
 from auto_loop.rules.template import Template
@@ -87,17 +88,29 @@ class Stop:
     warm: bool = False
 
 
+class Bound(StrEnum):
+    """What a law's value is to the metric, where it is not the expected value itself."""
+
+    LOWER = "lower"
+    UPPER = "upper"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Law:
     """What a metric of a changed config is expected to be, from the parent's run.
 
-    In `value`, `next.PATH` is a value of the changed config; any other path is one of the parent's. A law speaks where
-    `when` holds (always without one), and stays silent where its value is unknown.
+    In `value`, `next.PATH` is a value of the changed config; any other path is one of the parent's. A law speaks of a
+    config that differs from its parent's in and below the places `only` alone (None: any config), where `when` holds
+    (None: always), and stays silent where its value is unknown. `bound` lets several laws of one metric speak: the
+    tightest counts. `name` tells apart those that speak of the same case.
     """
 
     metric: str
     value: Expression
+    name: str = ""
+    only: tuple[Path, ...] | None = None
     when: Expression | None = None
+    bound: Bound | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,8 @@
 """Packs: from TOML text to a `Pack`, whole or not at all, with every fault at its line.
 
 `extends` names packs that are merged first; `default` is implied. What a pack says itself wins: metrics, ranges and
-the like by their names, rules, stops and diagnoses by theirs, laws by metric and `when`, remedies by their failure; an
-`allow` list replaces.
+the like by their names, rules, stops and diagnoses by theirs, laws by their metric and name (without one, by metric,
+`only` and `when`), remedies by their failure; an `allow` list replaces.
 """
 
 import re
@@ -15,11 +15,11 @@ from typing import Any, Protocol, TypeVar
 
 from auto_loop.domain.errors import Fault, MisuseError
 from auto_loop.domain.guardrails import Guardrails
-from auto_loop.domain.paths import Path
+from auto_loop.domain.paths import Path, render_path
+from auto_loop.rules.guardrail_sections import read_guardrails
 from auto_loop.rules.model import Law, Pack
 from auto_loop.rules.sections import (
     read_diagnosis,
-    read_guardrails,
     read_law,
     read_metrics,
     read_objective,
@@ -138,19 +138,19 @@ def _read(table: Table, name: str) -> Pack:
         laws=tuple(law for law in laws if law is not None),
         diagnoses=tuple(diagnosis for diagnosis in diagnoses if diagnosis is not None),
     )
-    _say_twins(table)
+    _say_twins(pack, table)
     return replace(pack, aliases=_aliases(pack, table))
 
 
-def _say_twins(table: Table) -> None:
+def _say_twins(pack: Pack, table: Table) -> None:
     for kind in ("rule", "stop", "diagnosis"):
         names = [one.data.get("name") for one in table.tables(kind)]
         for twice in sorted({one for one in names if isinstance(one, str) and names.count(one) > 1}):
             table.wrong(kind, f"two of them are named {twice!r}")
-    laws = [(one.data.get("metric"), one.data.get("when")) for one in table.tables("law")]
-    for at, law in enumerate(laws):
-        if law in laws[:at]:
-            table.wrong("law", f"two of them are of {law[0]!r} under the same `when`")
+    laws = [_case(law) for law in pack.laws]
+    for metric, name, *_ in sorted({law for law in laws if laws.count(law) > 1}):
+        same = f"are named {name!r}" if name else "say the same `only` and `when`"
+        table.wrong("law", f"two of them are of {metric!r} and {same}", "" if name else "give each a name")
 
 
 def _aliases(pack: Pack, table: Table) -> dict[str, str]:
@@ -191,9 +191,12 @@ def _merged(base: Pack, own: Pack) -> Pack:
     )
 
 
-def _case(law: Law) -> tuple[str, str]:
-    """What makes two laws the same one: their metric, and the case that they are for."""
-    return law.metric, law.when.text if law.when else ""
+def _case(law: Law) -> tuple[str, ...]:
+    """What makes two laws the same one: their metric and name; without a name, the case that they are for."""
+    if law.name:
+        return law.metric, law.name
+    only = () if law.only is None else ("only", *sorted(map(render_path, law.only)))
+    return law.metric, "", law.when.text if law.when else "", *only
 
 
 def _by_name(base: Iterable[N], own: Iterable[N]) -> tuple[N, ...]:

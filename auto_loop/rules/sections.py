@@ -6,13 +6,13 @@ from typing import Any
 from auto_loop.domain.config import Json
 from auto_loop.domain.edit_text import Edit, parse_edit, to_change
 from auto_loop.domain.failure import Failure
-from auto_loop.domain.guardrails import Choice, Derivation, Forbidden, Guardrails, Range, Relation
-from auto_loop.domain.paths import Path, Star, parse_path
+from auto_loop.domain.paths import parse_path
 from auto_loop.domain.stats import Direction
 from auto_loop.rules.condition import Expression, parse_condition, parse_formula
 from auto_loop.rules.functions import METRIC, NEXT
 from auto_loop.rules.model import (
     REMEDY_TIMES,
+    Bound,
     Changes,
     Computed,
     Diagnosis,
@@ -125,17 +125,30 @@ def read_stop(table: Table) -> Stop | None:
 
 
 def read_law(table: Table) -> Law | None:
-    """[[law]]: `metric`, `value`, `when` (always, without one)."""
+    """[[law]]: `metric`, `value`; `name`, `only` (any change, without it), `when` (always), `bound` (none)."""
     metric = table.get("metric", str, "", required=True)
+    name, bound = table.get("name", str, ""), table.get("bound", str, "")
+    if bound and bound not in list(Bound):
+        table.wrong("bound", f"{bound!r} is none of {', '.join(Bound)}")
+    only = [path for text in table.texts("only") if (path := table.parse("only", text, parse_path))]
+    if table.data.get("only") == []:
+        table.wrong("only", "names no place, so the law could speak of no change", "leave it out for any change")
     value = table.parsed("value", parse_formula)
     when = table.parsed("when", parse_condition, required=False)
     for key, expression in (("value", value), ("when", when)):
         if expression is not None and _reads_by_next(expression):
             table.wrong(key, "a reading of the parent's run depends on `next`", "its second argument is the parent's")
     table.done()
-    if value is None or not metric or (when is None and table.data.get("when")):
+    if value is None or not metric or (when is None and table.data.get("when")) or bound not in ("", *Bound):
         return None
-    return Law(metric=metric, value=value, when=when)
+    return Law(
+        metric=metric,
+        value=value,
+        name=name,
+        only=tuple(only) if "only" in table.data else None,
+        when=when,
+        bound=Bound(bound) if bound else None,
+    )
 
 
 def _reads_by_next(expression: Expression) -> bool:
@@ -214,92 +227,3 @@ def _change(table: Table, key: str) -> list[tuple[str, Json | Computed]]:
 
 def _edit(table: Table, key: str, value: Any) -> Edit | None:
     return table.parse(key, key, lambda text: Edit.from_change(text, value))
-
-
-def read_guardrails(table: Table) -> Guardrails:
-    """[guardrails]: `allow`, `ignore`, and the tables `multiple_of derive range choice relation forbid`."""
-    allow = tuple(_path(table, "allow", text) for text in table.texts("allow")) if "allow" in table.data else None
-    rails = Guardrails(
-        allow=None if allow is None else tuple(path for path in allow if path),
-        ignore=tuple(path for text in table.texts("ignore") if (path := _path(table, "ignore", text))),
-        derive=(*_derivations(table.table("multiple_of"), True), *_derivations(table.table("derive"), False)),
-        ranges=tuple(_ranges(table.table("range"))),
-        choices=tuple(_choices(table.table("choice"))),
-        relations=tuple(relation for below in table.tables("relation") if (relation := _relation(below))),
-        forbid=tuple(state for below in table.tables("forbid") if (state := _forbidden(below))),
-    )
-    table.done()
-    return rails
-
-
-def _path(table: Table, key: str, text: str) -> Path:
-    """The path, or the empty one where it is broken."""
-    return table.parse(key, text, parse_path) or ()
-
-
-def _derivations(table: Table, multiple: bool) -> list[Derivation]:
-    found: list[Derivation] = []
-    for key in table.data:
-        raw = table.raw(key)
-        text = str(raw) if isinstance(raw, int) and not isinstance(raw, bool) else raw
-        if not isinstance(text, str):
-            table.wrong(key, "takes an expression in quotes")
-            continue
-        formula, path = table.parse(key, text, parse_formula), _path(table, key, key)
-        if formula is not None and path:
-            found.append(Derivation(path=path, formula=formula, multiple=multiple))
-    return found
-
-
-def _ranges(table: Table) -> list[Range]:
-    found: list[Range] = []
-    for key in table.data:
-        ends, path = table.table(key), _path(table, key, key)
-        low, high = (ends.get(end, float, 0.0) if end in ends.data else None for end in ("min", "max"))
-        if low is None and high is None:
-            table.wrong(key, "takes { min = ..., max = ... }")
-        elif low is not None and high is not None and low > high:
-            table.wrong(key, f"min {low:g} is above max {high:g}")
-        ends.done()
-        if path:
-            found.append(Range(path=path, low=low, high=high))
-    return found
-
-
-def _choices(table: Table) -> list[Choice]:
-    found: list[Choice] = []
-    for key in table.data:
-        values, path = table.get(key, list, []), _path(table, key, key)
-        if not values:
-            table.wrong(key, "takes a list of the values that are allowed")
-        elif path:
-            found.append(Choice(path=path, values=tuple(values)))
-    return found
-
-
-def _relation(table: Table) -> Relation | None:
-    formula = table.parsed("must", parse_condition)
-    reason = table.parsed("reason", parse_template)
-    table.done()
-    return None if formula is None or reason is None else Relation(formula=formula, reason=reason)
-
-
-def _forbidden(table: Table) -> Forbidden | None:
-    each = table.parsed("each", parse_path, required=False)
-    when = table.parsed("when", parse_condition)
-    reason = table.parsed("reason", parse_template)
-    suggest = table.get("suggest", str, "")
-    if suggest:
-        table.parse("suggest", suggest, parse_edit)
-    table.done()
-    if each is not None and not any(isinstance(segment, Star) for segment in each):
-        table.wrong("each", "names one place only", "write a path with *, or leave `each` out")
-    if when is None or reason is None:
-        return None
-    _only_config(table, when)
-    return Forbidden(when=when, reason=reason, each=each, suggest=suggest)
-
-
-def _only_config(table: Table, expression: Expression) -> None:
-    if expression.metrics:
-        table.wrong("when", "guardrails see a config and no metrics", "make it a [[rule]]")

@@ -230,7 +230,7 @@ when = "lr > 2"
         ("line 6, law 2 value", "depends on `next`"),
         ("line 7, law 2 because", "no such key"),
         ("line 10, law 3 value", "this is a condition"),
-        ("law", "two of them are of 'a' under the same `when`"),
+        ("law", "two of them are of 'a' and say the same `only` and `when`"),
         ("diagnosis 1", "`name` is missing"),
         ("line 15, diagnosis 1 when", "this is a number"),
         ("line 16, diagnosis 1 says", "brace"),
