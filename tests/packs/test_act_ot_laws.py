@@ -14,7 +14,7 @@ from auto_loop.rules import decide
 from auto_loop.rules.facts import facts_of
 from auto_loop.rules.laws import predictions
 from auto_loop.rules.pack import shipped_pack
-from tests.packs.studies import BASELINE, at_cost, job_of, loss_config, metric, trained, with_values
+from tests.packs.studies import BASELINE, at_cost, job_of, loss_config, metric, run, trained, with_values
 
 MASS, RATIO = "train/ot_pi_sum", "train/ot_grad_ratio"
 ALIVE = 0.2
@@ -126,3 +126,54 @@ def test_scaling_costs_by_their_means_with_the_same_weight_keeps_the_foreseen_ma
     alive["config"] = one_term
     (proposal,) = (p for p in decide(alive) if p.rule.startswith("transport inert: scaled"))
     assert foreseen(alive, carried_out(proposal, one_term))[LOG_MASS] == pytest.approx(-13 / 2.3)
+
+
+def unlike_plans() -> dict[str, Any]:
+    """A run of the baseline whose three plans differ: the first is dearest in labels, the second in embeddings."""
+    found = trained(BASELINE)
+    terms = {f"label_spread/{at}": 5.0 for at in range(len(FEATURES))}
+    for plan, label, embed, kl in (("plan", 1000.0, 0.4, 3.0), ("eased", 550.0, 0.9, 1.0), ("mean", 1500.0, 0.2, 0.0)):
+        for at, feature in enumerate(FEATURES):
+            terms |= {f"{plan}_label/{at}": label * feature["weight_label"], f"{plan}_embed/{at}": embed}
+        if plan != "mean":
+            terms |= {f"{plan}_kl/{of}": kl + more for of, more in (("ref", 0.0), ("src", 0.1), ("tgt", 0.2))}
+    found["metrics"] |= {f"train/ot_{name}": metric(value) for name, value in terms.items()}
+    return found
+
+
+def scaled(weight: str, factor: float) -> dict[str, Any]:
+    """The baseline with this weight of every feature times a factor."""
+    return loss_config(features=[{**one, weight: one[weight] * factor} for one in FEATURES])
+
+
+@pytest.mark.parametrize(
+    ("tree", "log_mass"),
+    [
+        (loss_config(reg=0.6), -44.43269230769231),
+        (loss_config(tau_src=5.0, tau_tgt=5.0), -12.080097087378642),
+        (scaled("weight_label", 0.01), -1.48804347826087),
+        (scaled("weight_embed", 10), -57.14130434782609),
+        (loss_config(cost_scale="mean"), -49.70652173913044),
+        (loss_config(normalize_inputs=True), -3.840434782608696),
+        (with_values(ot__lambda_ot=0.4, policy__optimizer_lr=1e-4), -50.09782608695653),
+        (loss_config(cost_scale="mean", normalize_inputs=True), None),
+    ],
+)
+def test_the_largest_of_three_plans_bounds_is_foreseen(tree: dict[str, Any], log_mass: float | None) -> None:
+    """Worked out once with the bounds as one formula, and held since."""
+    found = foreseen(unlike_plans(), Config.of(tree)).get(LOG_MASS)
+    assert found == (None if log_mass is None else pytest.approx(log_mass, rel=1e-12))
+
+
+def test_a_plan_that_a_run_did_not_log_leaves_the_bounds_of_the_others() -> None:
+    run_ = unlike_plans()
+    every = foreseen(run_, Config.of(loss_config(reg=0.6)))[LOG_MASS]
+    del run_["metrics"]["train/ot_eased_label/0"]
+    assert foreseen(run_, Config.of(loss_config(reg=0.6)))[LOG_MASS] < every
+
+
+def test_with_the_effective_cost_alone_more_of_reg_or_taus_is_foreseen_and_less_is_not() -> None:
+    run_ = run(**{"train/ot_m_eff": metric(23.0)})
+    assert foreseen(run_, Config.of(loss_config(reg=1.0))) == {LOG_MASS: pytest.approx(-23 / 3)}
+    for tree in (loss_config(reg=0.1), loss_config(features=FEATURES[:3]), with_values(batch_size=32)):
+        assert foreseen(run_, Config.of(tree)) == {}
