@@ -1,10 +1,10 @@
 """Confirmations in Markdown: the one place of a report where something is called better."""
 
-from auto_loop.domain.effect import in_words
+from auto_loop.domain.effect import Effect, in_words
 from auto_loop.domain.job import JobId
 from auto_loop.reporting import figures
-from auto_loop.reporting.cells import ConfirmationReport
-from auto_loop.reporting.effect_text import chosen_by, listed
+from auto_loop.reporting.cells import CellReport, ConfirmationReport
+from auto_loop.reporting.effect_text import called, chosen_by, listed, screened
 from auto_loop.reporting.job_report import JobReport
 from auto_loop.reporting.markdown import code, fold, table
 from auto_loop.reporting.told import LoopReport, Report, RoundReport
@@ -25,13 +25,21 @@ def effects_line(loop: LoopReport, report: Report) -> list[str]:
         told = [f"  - {_told(one, report)}" for one in mine[-IN_SIGHT:]]
         return [f"- **Effect on {name}**: nothing is called better so far. Tried on fresh seeds:", *told]
     if loop.repeated:
-        return [f"- **Effect on {name}**: nothing has looked promising enough to be confirmed on fresh seeds so far."]
+        said = f"- **Effect on {name}**: nothing has looked promising enough to be confirmed on fresh seeds so far"
+        held = [f"  - {called(cell, report)}: {screened(effect)}" for cell, effect in _newest_held(loop)]
+        return [f"{said}. Against the base:", *held] if held else [f"{said}."]
     if not report.lens.main_metric or not any(cell.mean is not None for one in loop.rounds for cell in one.cells):
         return []
     return [
         f"- **Effect on {name}**: not known. Each config ran under one seed, and what differs may be chance"
         f" (`--repeats 5` runs each under five)."
     ]
+
+
+def _newest_held(loop: LoopReport) -> list[tuple[CellReport, Effect]]:
+    """The cells of the last round that could be held against the base."""
+    held = [[(cell, cell.effect) for cell in one.cells if cell.effect is not None] for one in loop.rounds]
+    return next((found for found in reversed(held) if found), [])[:IN_SIGHT]
 
 
 def confirmations(report: Report) -> list[str]:

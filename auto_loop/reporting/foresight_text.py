@@ -16,11 +16,16 @@ _WIDTH = 240
 def diagnosis_line(loop: LoopReport) -> list[str]:
     """List items of the opening: the causes that the first runs showed, and the newest; each once with its jobs."""
     shown = [one for one in loop.rounds if one.diagnosed]
-    return [line for one in shown[:1] + shown[1:][-1:] for line in _diagnosed_after(one)]
+    if not shown:
+        return []
+    first, newest = shown[0], shown[-1]
+    new = tuple(one for one in newest.diagnosed if one not in first.diagnosed)
+    later = _diagnosed_after(newest, new) if newest is not first and new else []
+    return [*_diagnosed_after(first, first.diagnosed), *later]
 
 
-def _diagnosed_after(one: RoundReport) -> list[str]:
-    causes = _by_cause(one.diagnosed)
+def _diagnosed_after(one: RoundReport, found: tuple[Diagnosed, ...]) -> list[str]:
+    causes = _by_cause(found)
     told = [_cause(name, found) for name, found in list(causes.items())[:CAUSES]]
     if len(told) == 1:
         return [f"- **Diagnosis** after round {one.number}: {told[0]}"]
