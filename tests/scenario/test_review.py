@@ -17,12 +17,11 @@ from auto_loop.domain.history import ProposalRecord
 from auto_loop.domain.job import FORK, JobState, Outcome
 from auto_loop.domain.proposal import Verdict
 from auto_loop.domain.request import RequestId
-from auto_loop.launch.base import LaunchRequest
-from auto_loop.launch.stub import Act, StubLauncher
+from auto_loop.launch.stub import StubLauncher
 from auto_loop.ledger.reading import Reading
 from auto_loop.ledger.requests import Requests
 from tests.scenario.harness import World
-from tests.scenario.test_steady import FACTORS, claiming, configs, name_of
+from tests.scenario.test_steady import FACTORS, claiming, configs, forking
 from tests.scenario.test_storm import MEMORY, NoReport
 from tests.scenario.test_torn_turns import KilledError, Moments, killed
 
@@ -185,23 +184,7 @@ def test_a_person_may_also_settle_what_waits_for_a_slot(world: World) -> None:
 
 
 def test_a_fork_keeps_the_loop_going_when_nothing_is_accepted(world: World) -> None:
-    stop = """
-[[stop]]
-name = "high"
-when = 'last("eval/loss") > 4'
-after = 5
-then = "stop+fork"
-change = { "lr@mul" = 0.1 }
-reason = "too high"
-"""
-    (world.root / "pack.toml").write_text(FACTORS + stop)
-
-    def script(request: LaunchRequest) -> Act:
-        if name_of(request) == "c1":
-            world.logs(request)
-            return Act(duration_s=500.0, on_term_s=1.0)
-        return Act(duration_s=10.0, on_end=world.logs)
-
+    script = forking(world)
     world.watching.react = reviewing(world, lambda left: {"refuse": numbers(left)})
     options = {"decide": True, "review": True, "rounds": 3, "concurrency": 2}
     assert world.run(script, cfgs=configs(world, 0.1, 50.0), **options) == 0

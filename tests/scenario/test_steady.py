@@ -24,7 +24,7 @@ from auto_loop.domain.proposal import Verdict
 from auto_loop.launch.base import LaunchRequest
 from auto_loop.launch.stub import Act, StubLauncher
 from auto_loop.ledger.reading import Reading
-from tests.scenario.harness import PACK, World
+from tests.scenario.harness import PACK, Script, World
 from tests.scenario.test_repeats import PACK as HALVING
 from tests.scenario.test_repeats import Noisy
 from tests.scenario.test_storm import MEMORY, NoReport
@@ -206,7 +206,8 @@ def test_a_remedied_job_stands_in_its_parents_place(world: World) -> None:
     assert [one.silence.cause for one in history.silences if one.silence.parent == history.jobs[1].id] == ["replaced"]
 
 
-def test_a_forked_job_is_not_asked_about_and_its_fork_has_a_place(world: World) -> None:
+def forking(world: World) -> Script:
+    """A pack whose live rule ends job c1, which would train for long, and starts its successor."""
     stop = """
 [[stop]]
 name = "high"
@@ -224,6 +225,11 @@ reason = "too high"
             return Act(duration_s=500.0, on_term_s=1.0)
         return Act(duration_s=10.0, on_end=world.logs)
 
+    return script
+
+
+def test_a_forked_job_is_not_asked_about_and_its_fork_has_a_place(world: World) -> None:
+    script = forking(world)
     assert steadily(world, script, cfgs=configs(world, 0.1, 50.0), rounds=2) == 0
     history = world.history()
     forks = [job for job in history.jobs if job.origin.proposer == FORK]
