@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 from hashlib import sha256
-from sqlite3 import Row
 
 from auto_loop.domain.config import Json
 from auto_loop.domain.decision import Decision, DecisionId, DecisionKind
@@ -13,22 +12,8 @@ from auto_loop.domain.job import JobId
 from auto_loop.domain.proposal import Verdict
 from auto_loop.domain.track_record import TrackRecord
 from auto_loop.ledger.connection import Connection
-from auto_loop.ledger.failures import sound
-from auto_loop.ledger.rows import mapping_of, proposal_of, text_of
-
-
-@sound
-def decision_of(row: Row) -> Decision:
-    """A row of `decision`."""
-    return Decision(
-        id=DecisionId(row["id"]),
-        loop=row["loop"],
-        round=row["round"],
-        kind=DecisionKind(row["kind"]),
-        at=row["at"],
-        detail=mapping_of(row["detail"]),
-        rulebook=row["rulebook"] or "",
-    )
+from auto_loop.ledger.decision_rows import decision_of, proposal_of
+from auto_loop.ledger.rows import mapping_of, text_of
 
 
 class DecisionReading:

@@ -15,7 +15,7 @@ from auto_loop.domain.slot import SlotState
 from auto_loop.domain.snapshot import Snapshot
 from auto_loop.domain.study import Loop, RoundState, Study, Supervisor
 from auto_loop.domain.summary import Summary
-from auto_loop.ledger import rows
+from auto_loop.ledger import decision_rows, rows
 from auto_loop.ledger.connection import Connection
 from auto_loop.ledger.decisions import DecisionReading
 
@@ -121,8 +121,12 @@ class Reading:
                 loops=self.loops(study),
                 jobs=jobs,
                 summaries=_summaries(self._db.rows("summaries_of_study", study=study), jobs),
-                proposals=tuple(rows.proposal_of(row) for row in self._db.rows("proposals_of_study", study=study)),
-                silences=tuple(rows.silence_of(row) for row in self._db.rows("silences_of_study", study=study)),
+                proposals=tuple(
+                    decision_rows.proposal_of(row) for row in self._db.rows("proposals_of_study", study=study)
+                ),
+                silences=tuple(
+                    decision_rows.silence_of(row) for row in self._db.rows("silences_of_study", study=study)
+                ),
                 decisions=self.decisions.of_study(study),
             )
 

@@ -6,10 +6,8 @@ from sqlite3 import Row
 from typing import Any
 
 from auto_loop.domain.config import Config, Json
-from auto_loop.domain.decision import DecisionId
 from auto_loop.domain.event import Event
 from auto_loop.domain.failure import Failure
-from auto_loop.domain.history import ProposalRecord, SilenceRecord
 from auto_loop.domain.job import (
     Attempt,
     AttemptId,
@@ -22,7 +20,6 @@ from auto_loop.domain.job import (
     StopCause,
     StopIntent,
 )
-from auto_loop.domain.proposal import Proposal, Silence, Verdict
 from auto_loop.domain.request import Request, RequestId
 from auto_loop.domain.series import Source
 from auto_loop.domain.slot import SlotState
@@ -145,8 +142,8 @@ def origin_of(row: Row) -> Origin:
         proposer=row["proposer"],
         rule=row["rule"],
         reason=row["reason"],
-        changes=_texts(row["changes"]),
-        notes=_texts(row["notes"]),
+        changes=texts_of(row["changes"]),
+        notes=texts_of(row["notes"]),
     )
 
 
@@ -159,9 +156,9 @@ def attempt_of(row: Row) -> Attempt:
         job=JobId(row["job"]),
         number=row["number"],
         slot=row["slot"],
-        gpus=_texts(row["gpus"]),
+        gpus=texts_of(row["gpus"]),
         token=row["token"],
-        command=_texts(row["command"]),
+        command=texts_of(row["command"]),
         output_dir=row["output_dir"],
         log_file=row["log_file"],
         claim_file=row["claim_file"],
@@ -223,7 +220,7 @@ def slot_of(row: Row) -> SlotState:
     return SlotState(
         index=row["slot"],
         place=row["place"],
-        gpus=_texts(row["gpus"]),
+        gpus=texts_of(row["gpus"]),
         numbers=tuple(json.loads(row["numbers"])),
         cause=row["cause"],
         since=row["since"],
@@ -242,43 +239,8 @@ def summary_of(row: Row, job: Job) -> Summary:
         wandb_url=row["wandb_url"],
         metrics=metrics_of(row["metrics"]),
         log_tail=attempt.log_tail,
-        notes=_texts(row["notes"]),
+        notes=texts_of(row["notes"]),
     )
-
-
-@sound
-def proposal_of(row: Row) -> ProposalRecord:
-    """A row of `proposal`."""
-    child = row["child"]
-    return ProposalRecord(
-        loop=row["loop"],
-        round=row["round"],
-        parent=JobId(row["parent"]),
-        proposal=Proposal(
-            changes=mapping_of(row["changes"]),
-            reason=row["reason"],
-            rule=row["rule"],
-            proposer=row["proposer"],
-            priority=row["priority"],
-            group=row["purpose"],
-            evidence=mapping_of(row["evidence"]),
-        ),
-        verdict=Verdict(row["verdict"]),
-        edits=_texts(row["edits"]),
-        reasons=_texts(row["reasons"]),
-        child=None if child is None else JobId(child),
-        predictions=_figures(row["predictions"]),
-        decision=None if row["decision"] is None else DecisionId(row["decision"]),
-        improved=None if row["improved"] is None else bool(row["improved"]),
-        id=row["id"],
-    )
-
-
-@sound
-def silence_of(row: Row) -> SilenceRecord:
-    """A row of `silence`."""
-    silence = Silence(parent=JobId(row["parent"]), cause=row["cause"], detail=row["detail"])
-    return SilenceRecord(loop=row["loop"], round=row["round"], silence=silence)
 
 
 @sound
@@ -309,11 +271,8 @@ def request_of(row: Row) -> Request:
     )
 
 
-def _figures(text: str) -> dict[str, float]:
-    return {name: float(value) for name, value in json.loads(text).items()}
-
-
-def _texts(text: str) -> tuple[str, ...]:
+def texts_of(text: str) -> tuple[str, ...]:
+    """A list of texts from its column."""
     return () if text == "[]" else tuple(json.loads(text))
 
 
